@@ -1,0 +1,3 @@
+"""Recommenders whose embedding tables never leave a fixed memory budget."""
+
+__version__ = "0.1.0"
