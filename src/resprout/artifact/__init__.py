@@ -1,0 +1,1 @@
+"""The deployed model on disk."""

@@ -1,0 +1,244 @@
+"""The model folder: all that is needed to recommend.
+
+`model.json` says what the model is, `tables.safetensors` has its deployed arrays as `TABLE.KIND`, and
+`interactions.safetensors` what each user has already, the outside ids, and the items' names if there are any.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from resprout import __version__
+from resprout.artifact.files import Arrays, write_json, write_tensors
+from resprout.artifact.folder import replacing, whole
+from resprout.artifact.manifest import (
+    AGAIN,
+    FORMAT,
+    MANIFEST,
+    VERSION,
+    BackboneEntry,
+    BytesEntry,
+    FileEntry,
+    Manifest,
+    TableEntry,
+    read_manifest,
+)
+from resprout.artifact.source import Source
+from resprout.budget import MemoryUse, Shape, mask_row_bytes
+from resprout.data.histories import Histories
+from resprout.data.idmap import IdMap
+from resprout.errors import DataError, RunError
+from resprout.kernels import select
+from resprout.kernels.contract import Backend, PackedRows
+from resprout.tables.dense import DenseTable
+from resprout.tables.packed import PackedTable
+from resprout.tables.table import Table
+
+TABLES = "tables.safetensors"
+INTERACTIONS = "interactions.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class ModelParts:
+    """A model, apart from the code of its backbone.
+
+    options: the backbone's, as plain values. histories: what training knew; a graph backbone smooths over it, and the
+    items in it are not recommended again. item_names: one text an item row, any sequence of them; becomes a
+    `pyarrow.StringArray`. about: plain values that go along, such as {"dataset": "gowalla", "method": "dsl"}.
+    """
+
+    backbone: str
+    options: Mapping[str, Any]
+    tables: Mapping[str, Table]
+    histories: Histories
+    user_ids: IdMap
+    item_ids: IdMap
+    item_names: Any = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.item_names is not None:
+            object.__setattr__(self, "item_names", pa.array(self.item_names, type=pa.string()))
+        known = {"users": len(self.user_ids), "items": len(self.item_ids)}
+        needed = {"users": self.histories.n_users, "items": self.histories.n_items}
+        if known != needed:
+            raise DataError(f"histories of {needed} with ids of {known}: expected as many")
+        if self.item_names is not None and len(self.item_names) != known["items"]:
+            raise DataError(f"{len(self.item_names)} item names for {known['items']} items: expected one for each")
+
+    def deployed(self) -> MemoryUse:
+        """Bytes by kind of the tables, index included."""
+        return sum((table.memory(training=False) for table in self.tables.values()), MemoryUse())
+
+
+def save_model(folder: Path, parts: ModelParts) -> None:
+    """Nothing; the model comes to lie in `folder`, in the place of an older one, in one step.
+
+    Raises RunError if `folder` holds anything else than a model, or cannot be written.
+    """
+    if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder} holds something else than a model: name another folder for it, or move that away")
+    with replacing(folder) as part:
+        write_tensors(part / TABLES, _table_arrays(parts.tables), {"format": FORMAT})
+        write_tensors(part / INTERACTIONS, _interaction_arrays(parts), {"format": FORMAT})
+        files = {name: _file_entry(part / name) for name in (TABLES, INTERACTIONS)}
+        write_json(part / MANIFEST, _manifest_of(parts, files).model_dump())
+
+
+def load_model(folder: Path, backend: Backend | None = None, verify: bool = True) -> ModelParts:
+    """The model in `folder`; its arrays are read-only views of the mapped files.
+
+    backend: of the tables' kernels, by default the one that `kernels.select` chooses. verify: whether SHA-256 sums are
+    checked, which reads the files once; sizes, shapes and offsets always are. Raises RunError for a folder that is
+    missing, incomplete, damaged, or of a later version of the library.
+    """
+    folder = whole(folder)
+    manifest = read_manifest(folder)
+    for name in (TABLES, INTERACTIONS):
+        _check_file(folder / name, manifest.files.get(name), verify)
+    tables = Source(folder / TABLES)
+    chosen = backend or select.choose().backend
+    histories, ids, names = _interactions(Source(folder / INTERACTIONS), manifest)
+    try:
+        return ModelParts(
+            backbone=manifest.backbone.name,
+            options=manifest.backbone.options,
+            tables={entry.name: _table(entry, tables, chosen, folder / MANIFEST) for entry in manifest.tables},
+            histories=histories,
+            user_ids=IdMap.from_arrays(ids["user_ids"]),
+            item_ids=IdMap.from_arrays(ids["item_ids"]),
+            item_names=names,
+            about=manifest.about,
+        )
+    except DataError as error:
+        raise RunError(f"{folder / INTERACTIONS} is damaged: {error}; {AGAIN}") from error
+
+
+def _table_arrays(tables: Mapping[str, Table]) -> Arrays:
+    return {f"{name}.{kind}": array for name, table in tables.items() for kind, array in table.arrays(False).items()}
+
+
+def _interaction_arrays(parts: ModelParts) -> Arrays:
+    arrays: Arrays = {"histories.starts": parts.histories.starts, "histories.items": parts.histories.items}
+    for prefix, ids in (("user_ids", parts.user_ids), ("item_ids", parts.item_ids)):
+        arrays |= {f"{prefix}.{kind}": array for kind, array in ids.arrays().items()}
+    if parts.item_names is not None:
+        encoded = [name.encode() for name in parts.item_names.to_pylist()]
+        arrays["item_names.text"] = np.frombuffer(b"".join(encoded), np.uint8)
+        arrays["item_names.ends"] = np.cumsum([len(name) for name in encoded], dtype=np.int64)
+    return arrays
+
+
+def _manifest_of(parts: ModelParts, files: dict[str, FileEntry]) -> Manifest:
+    deployed = parts.deployed()
+    return Manifest(
+        format=FORMAT,
+        version=VERSION,
+        library_version=__version__,
+        backbone=BackboneEntry(name=parts.backbone, options=dict(parts.options)),
+        tables=[_table_entry(name, table) for name, table in parts.tables.items()],
+        n_users=len(parts.user_ids),
+        n_items=len(parts.item_ids),
+        deployed_bytes=BytesEntry(total=deployed.total, by_kind=dict(deployed.bytes_by_kind)),
+        about=dict(parts.about),
+        files=files,
+    )
+
+
+def _table_entry(name: str, table: Table) -> TableEntry:
+    (storage,) = (kind.storage for kind in STORAGES if isinstance(table, kind))
+    return TableEntry(name=name, rows=table.shape.rows, width=table.shape.width, storage=storage, slots=table.slots)
+
+
+def _file_entry(path: Path) -> FileEntry:
+    try:
+        with path.open("rb") as file:
+            return FileEntry(bytes=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _check_file(path: Path, entry: FileEntry | None, verify: bool) -> None:
+    if entry is None:
+        raise RunError(f"{path.parent / MANIFEST} is damaged: it does not name {path.name}; {AGAIN}")
+    if not path.is_file():
+        raise RunError(f"{path} is missing from the model; {AGAIN}")
+    if path.stat().st_size != entry.bytes:
+        raise RunError(f"{path} has {path.stat().st_size:,} bytes where {entry.bytes:,} were written; {AGAIN}")
+    if verify and _file_entry(path) != entry:
+        raise RunError(f"{path} is not what was written: its SHA-256 sum is not that in {MANIFEST}; {AGAIN}")
+
+
+def _table(entry: TableEntry, source: Source, backend: Backend, manifest: Path) -> Table:
+    readers = {kind.storage: read for kind, read in STORAGES.items()}
+    if entry.storage not in readers:
+        raise RunError(
+            f"{manifest}: table {entry.name!r} has the storage {entry.storage!r}; resprout {__version__} knows "
+            f"{', '.join(readers)}: upgrade with pip install -U resprout"
+        )
+    return readers[entry.storage](entry, source, backend)
+
+
+def _dense_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
+    values = source.take(f"{entry.name}.values", (entry.rows, entry.width), np.float32)
+    return DenseTable(Shape(entry.name, entry.rows, entry.width), values, backend)
+
+
+def _packed_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
+    name, rows = entry.name, entry.rows
+    piece = np.uint8 if entry.width <= 8 else np.uint16
+    pieces = mask_row_bytes(entry.width) // np.dtype(piece).itemsize
+    mask = source.take(f"{name}.mask", (rows, pieces), piece)
+    starts = source.take(f"{name}.starts", (rows + 1,), np.int32, np.int64)
+    source.check_offsets(f"{name}.starts", starts, entry.slots)
+    # One mask bit more than a row has slots, and a kernel reads beyond the values.
+    if starts[0] != 0 or not np.array_equal(np.bitwise_count(mask).sum(1, dtype=np.int64), np.diff(starts)):
+        raise source.damaged(f"the mask and the row starts of table {name!r} do not agree")
+    values = source.take(f"{name}.values", (entry.slots,), np.float32)
+    return PackedTable(Shape(name, rows, entry.width), PackedRows(mask, starts, values), backend)
+
+
+STORAGES: dict[type[DenseTable] | type[PackedTable], Callable[[TableEntry, Source, Backend], Table]] = {
+    DenseTable: _dense_table,
+    PackedTable: _packed_table,
+}
+
+
+def _interactions(source: Source, manifest: Manifest) -> tuple[Histories, dict[str, Arrays], Any]:
+    """Histories, the two id maps as arrays, and the item names or None."""
+    items = source.take("histories.items", (None,), np.int32)
+    starts = source.take("histories.starts", (manifest.n_users + 1,), np.int64)
+    source.check_offsets("histories.starts", starts, len(items))
+    if len(items) and not 0 <= items.min() <= items.max() < manifest.n_items:
+        raise source.damaged(f"its histories name items outside 0..{manifest.n_items - 1}")
+    ids = {
+        "user_ids": _id_arrays(source, "user_ids", manifest.n_users),
+        "item_ids": _id_arrays(source, "item_ids", manifest.n_items),
+    }
+    names = None
+    if "item_names.text" in source.arrays:
+        texts = _text_arrays(source, "item_names", manifest.n_items)
+        starts_of_names = np.concatenate([[0], texts["ends"]]).astype(np.int32)
+        names = pa.StringArray.from_buffers(
+            manifest.n_items, pa.py_buffer(starts_of_names), pa.py_buffer(texts["text"])
+        )
+    return Histories(starts, items, manifest.n_items), ids, names
+
+
+def _id_arrays(source: Source, prefix: str, count: int) -> Arrays:
+    if f"{prefix}.text" in source.arrays:
+        return _text_arrays(source, prefix, count)
+    return {"ids": source.take(f"{prefix}.ids", (count,), np.int64)}
+
+
+def _text_arrays(source: Source, prefix: str, count: int) -> Arrays:
+    text = source.take(f"{prefix}.text", (None,), np.uint8)
+    ends = source.take(f"{prefix}.ends", (count,), np.int64)
+    if count:
+        source.check_offsets(f"{prefix}.ends", ends, len(text))
+    return {"text": text, "ends": ends}

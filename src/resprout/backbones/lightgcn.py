@@ -1,0 +1,80 @@
+"""LightGCN (He et al., SIGIR 2020): one table, smoothed over the graph of users and items."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from resprout.backbones import backbone
+from resprout.backbones.losses import bpr, half_squares
+from resprout.backbones.scorers import DotScorer
+from resprout.budget import Shape
+from resprout.data.batches import Triplets
+from resprout.data.graph import normalised_graph
+from resprout.data.histories import Histories
+from resprout.evaluation.evaluate import Scorer
+from resprout.kernels.contract import Links
+from resprout.tables import autograd
+from resprout.tables.smoothing import Smoothing
+from resprout.tables.table import Table
+
+
+class Options(backbone.Options):
+    """Options of `lightgcn`."""
+
+    hops: int = Field(3, ge=0, le=16, description="graph smoothings, the layers of the paper")
+    l2: float = Field(1e-4, ge=0, description="weight of 1/2 |unsmoothed rows of the batch|^2 / batch size")
+
+
+class LightGCN(backbone.Backbone):
+    """Score = product of a user's and an item's smoothed row."""
+
+    Options = Options
+    summary = "one table, smoothed over the graph of users and items"
+    sparse_operands = 1
+
+    def __init__(self, options: Any, tables: Mapping[str, Table], histories: Histories) -> None:
+        super().__init__(options, tables, histories)
+        graph = normalised_graph(histories)
+        self.smoothing = Smoothing(Links(graph.starts, graph.neighbours, graph.weights), options.hops)
+
+    @staticmethod
+    def shapes(options: Any, n_users: int, n_items: int) -> Sequence[Shape]:
+        """See `Backbone.shapes`."""
+        return (Shape("node", n_users + n_items, options.width),)
+
+    def loss(self, batch: Triplets) -> torch.Tensor:
+        """See `Backbone.loss`."""
+        table, first_item = self.tables["node"], np.int32(self.histories.n_users)
+        nodes = np.concatenate([batch.users, batch.positives + first_item, batch.negatives + first_item])
+        smoothed = autograd.smoothed_rows(table, self.smoothing, nodes)
+        users, positives, negatives = torch.split(smoothed, len(batch.users))
+        loss = bpr((users * positives).sum(1), (users * negatives).sum(1))
+        if self.options.l2:
+            loss = loss + self.options.l2 * half_squares(autograd.rows(table, nodes), len(batch.users))
+        return loss
+
+    def forward_multiply_adds(self, batch_size: int) -> int:
+        """See `Backbone.forward_multiply_adds`: whole hops, and two products a triplet."""
+        links, width = len(self.smoothing.links.ids), self.tables["node"].shape.width
+        return (int(self.options.hops) * links + 2 * batch_size) * width
+
+    def inference_multiply_adds(self) -> int:
+        """See `Backbone.inference_multiply_adds`.
+
+        The paper's figures equal `2|E| (N + M) d L`, a hop for every node apart; one sparse product has `2|E| d L`.
+        """
+        nodes = len(self.smoothing.links.starts) - 1
+        return int(self.options.hops) * len(self.smoothing.links.ids) * nodes * self.tables["node"].shape.width
+
+    def executed_outside_tables(self, batch_size: int) -> int:
+        """See `Backbone.executed_outside_tables`: two products a triplet, and two gradients of each."""
+        return 6 * batch_size * self.tables["node"].shape.width
+
+    def scorer(self) -> Scorer[Any]:
+        """See `Backbone.scorer`."""
+        table = self.tables["node"]
+        smoothed = self.smoothing.all_rows(table.stored, table.shape.width, table.backend)
+        return DotScorer(smoothed[: self.histories.n_users], smoothed[self.histories.n_users :])

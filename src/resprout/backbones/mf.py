@@ -1,0 +1,60 @@
+"""Matrix factorisation trained with BPR (Rendle et al., UAI 2009): the plain baseline."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from resprout.backbones import backbone
+from resprout.backbones.losses import bpr, half_squares
+from resprout.backbones.scorers import TableScorer
+from resprout.budget import Shape
+from resprout.data.batches import Triplets
+from resprout.evaluation.evaluate import Scorer
+from resprout.tables import autograd
+
+
+class Options(backbone.Options):
+    """Options of `mf`."""
+
+    l2: float = Field(1e-4, ge=0, description="weight of 1/2 |rows of the batch|^2 / batch size")
+
+
+class MF(backbone.Backbone):
+    """Score = product of a user's and an item's row."""
+
+    Options = Options
+    summary = "matrix factorisation with BPR, the plain baseline"
+    sparse_operands = 2
+
+    @staticmethod
+    def shapes(options: Any, n_users: int, n_items: int) -> Sequence[Shape]:
+        """See `Backbone.shapes`."""
+        return Shape("user", n_users, options.width), Shape("item", n_items, options.width)
+
+    def loss(self, batch: Triplets) -> torch.Tensor:
+        """See `Backbone.loss`."""
+        users = autograd.rows(self.tables["user"], batch.users)
+        positives = autograd.rows(self.tables["item"], batch.positives)
+        negatives = autograd.rows(self.tables["item"], batch.negatives)
+        loss = bpr((users * positives).sum(1), (users * negatives).sum(1))
+        if self.options.l2:
+            loss = loss + self.options.l2 * half_squares(torch.cat([users, positives, negatives]), len(batch.users))
+        return loss
+
+    def forward_multiply_adds(self, batch_size: int) -> int:
+        """See `Backbone.forward_multiply_adds`: two products a triplet."""
+        return 2 * batch_size * self.tables["item"].shape.width
+
+    def inference_multiply_adds(self) -> int:
+        """See `Backbone.inference_multiply_adds`."""
+        return self.histories.n_users * self.histories.n_items * self.tables["item"].shape.width
+
+    def executed_outside_tables(self, batch_size: int) -> int:
+        """See `Backbone.executed_outside_tables`: two products a triplet, and two gradients of each."""
+        return 3 * self.forward_multiply_adds(batch_size)
+
+    def scorer(self) -> Scorer[Any]:
+        """See `Backbone.scorer`."""
+        return TableScorer(self.tables["user"], self.tables["item"])

@@ -1,0 +1,153 @@
+"""How much a model's tables may hold: a share of the dense weights, or deployed bytes; and what they do hold."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+from resprout.errors import BudgetExceeded, SettingsError
+
+VALUE_BYTES = 4
+_UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_BUDGET = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(%|[kmg]?i?b)\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The size of a table: `rows` x `width` weights."""
+
+    name: str
+    rows: int
+    width: int
+
+    @property
+    def weights(self) -> int:
+        """Weights of the table when dense."""
+        return self.rows * self.width
+
+    @property
+    def dense_bytes(self) -> int:
+        """Bytes of the dense float32 table."""
+        return self.weights * VALUE_BYTES
+
+    def narrowed(self, width: int) -> "Shape":
+        """The same rows with another width."""
+        return replace(self, width=width)
+
+    def index_bytes(self, slots: int) -> int:
+        """Bytes of mask and row starts of the packed table with that many slots."""
+        return self.rows * mask_row_bytes(self.width) + (self.rows + 1) * start_bytes(slots)
+
+
+def mask_row_bytes(width: int) -> int:
+    """Bytes of one row's mask: one byte up to width 8, else two for each 16 positions."""
+    return 1 if width <= 8 else 2 * -(-width // 16)
+
+
+def start_bytes(slots: int) -> int:
+    """Bytes of one row start: 32 bits while they can count the slots."""
+    return 4 if slots < 2**31 else 8
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A limit on a model's tables: either a share of the dense weights or deployed bytes, index included."""
+
+    share: Fraction | None = None
+    deployed_bytes: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Budget":
+        """The budget written as "20%", "8MB" (10^6) or "8MiB" (2^20).
+
+        Raises SettingsError for any other form, for nothing, and for more than 100 %.
+
+        >>> Budget.parse("20%").share
+        Fraction(1, 5)
+        >>> Budget.parse("1.5 MB").deployed_bytes
+        1500000
+        """
+        match = _BUDGET.fullmatch(text)
+        if match is None:
+            raise SettingsError(
+                f"budget {text!r} is neither a share of the dense weights like '20%' nor deployed bytes like '8MB'"
+            )
+        number, unit = Fraction(match[1]), match[2].lower()
+        if number == 0:
+            raise SettingsError(f"budget {text!r} leaves nothing: give a share above 0 % or some bytes")
+        if unit == "%":
+            if number > 100:
+                raise SettingsError(f"budget {text!r} is above 100 %: a table cannot use more than all its weights")
+            return cls(share=number / 100)
+        return cls(deployed_bytes=int(number * _UNITS[unit]))
+
+    def __str__(self) -> str:
+        if self.share is not None:
+            return f"{float(self.share * 100):g}%"
+        return f"{self.deployed_bytes}B"
+
+    def slots(self, shapes: Sequence[Shape]) -> list[int]:
+        """Slots of each packed table within the budget, each with the same share of its weights.
+
+        Raises BudgetExceeded where not one slot a table is left, SettingsError where it is above the dense tables.
+        """
+        weights = sum(shape.weights for shape in shapes)
+        total = self._slots_in_bytes(shapes) if self.share is None else int(self.share * weights)
+        if total < len(shapes):
+            raise BudgetExceeded(f"budget {self} is less than one weight for each of {len(shapes)} tables")
+        return _apportion(total, [shape.weights for shape in shapes])
+
+    def _slots_in_bytes(self, shapes: Sequence[Shape]) -> int:
+        limit = self.deployed_bytes or 0
+        dense = sum(shape.dense_bytes for shape in shapes)
+        index = sum(shape.index_bytes(limit // VALUE_BYTES) for shape in shapes)
+        if limit > dense:
+            raise SettingsError(f"budget {self} is above the {dense:,} bytes of the dense tables: use method 'dense'")
+        if limit <= index:
+            raise BudgetExceeded(
+                f"budget {self} is too small: masks and row starts of "
+                f"{sum(shape.rows for shape in shapes):,} rows alone take {index:,} bytes; "
+                "give more bytes, a smaller width, or method 'narrow', which needs no index"
+            )
+        return min((limit - index) // VALUE_BYTES, sum(shape.weights for shape in shapes))
+
+    def narrow_widths(self, shapes: Sequence[Shape]) -> list[int]:
+        """The width of each dense table within the budget, each with the same share of its own.
+
+        Raises BudgetExceeded where a table would be left without a column.
+        """
+        dense = sum(shape.dense_bytes for shape in shapes)
+        if self.share is None and (self.deployed_bytes or 0) > dense:
+            raise SettingsError(f"budget {self} is above the {dense:,} bytes of the dense tables: use method 'dense'")
+        share = self.share if self.share is not None else Fraction(self.deployed_bytes or 0, dense)
+        widths = [int(share * shape.width) for shape in shapes]
+        for shape, width in zip(shapes, widths, strict=True):
+            if width < 1:
+                raise BudgetExceeded(f"budget {self} is too small: table {shape.name!r} would have no column left")
+        return widths
+
+
+def _apportion(total: int, weights: Sequence[int]) -> list[int]:
+    """`total` divided in proportion to `weights`, by largest remainder; exact in sum."""
+    whole = sum(weights)
+    shares = [total * weight // whole for weight in weights]
+    remainders = [total * weight % whole for weight in weights]
+    for k in sorted(range(len(weights)), key=lambda k: -remainders[k])[: total - sum(shares)]:
+        shares[k] += 1
+    return shares
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Bytes by kind, for instance {"mask": ..., "values": ..., "moments": ...}."""
+
+    bytes_by_kind: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """All bytes."""
+        return sum(self.bytes_by_kind.values())
+
+    def __add__(self, other: "MemoryUse") -> "MemoryUse":
+        kinds = [*self.bytes_by_kind, *(kind for kind in other.bytes_by_kind if kind not in self.bytes_by_kind)]
+        return MemoryUse({k: self.bytes_by_kind.get(k, 0) + other.bytes_by_kind.get(k, 0) for k in kinds})

@@ -1,0 +1,41 @@
+"""`resprout methods`: the backbones and methods there are, and the options of each."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+def methods(
+    name: Annotated[str | None, typer.Argument(help="Show the options of this backbone or method.")] = None,
+) -> None:
+    """List backbones and training methods, or the options of one."""
+    from resprout import catalog
+    from resprout.cli.tables import figures, output
+
+    if name is None:
+        backbones = [(one, catalog.load_backbone(one).summary) for one in catalog.backbone_names()]
+        trainings = [(one, catalog.load_method(one).summary) for one in catalog.method_names()]
+        output().print(figures("backbones (--backbone)", ("name", "what it is"), backbones, text_columns=2))
+        output().print(figures("methods (--method)", ("name", "what it is"), trainings, text_columns=2))
+        return
+    section, found = _find(name)
+    rows = [
+        (f"{section}.{key}", str(field.default), field.description or "") for key, field in found.model_fields.items()
+    ]
+    if rows:
+        output().print(figures(f"options of {name} (--set KEY=VALUE)", ("key", "default", "meaning"), rows, 3))
+    else:
+        typer.echo(f"{name} has no options")
+
+
+def _find(name: str) -> "tuple[str, type[BaseModel]]":
+    from resprout import catalog
+
+    if name in catalog.backbone_names():
+        return "backbone", catalog.load_backbone(name).Options
+    if name in catalog.method_names():
+        return "method", catalog.load_method(name).Options
+    raise catalog.unknown("backbone or method", name, [*catalog.backbone_names(), *catalog.method_names()])

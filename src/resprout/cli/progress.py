@@ -1,0 +1,93 @@
+"""A training as it is watched from the command line: a bar on a terminal, plain lines elsewhere."""
+
+import time
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from resprout.training.observers import EpochRecord, Observer, Plan
+
+
+def watcher(monitor: str, console: Console | None = None) -> Observer:
+    """What shows a training on stderr, with the validation metric called `monitor`, such as "recall@20"."""
+    console = console or Console(stderr=True)
+    return Bar(monitor, console) if console.is_terminal else Lines(monitor)
+
+
+class Bar(Observer):
+    """One live line: epoch, loss, validation metric with the best so far, slots, time left."""
+
+    def __init__(self, monitor: str, console: Console) -> None:
+        self._monitor, self._console = monitor, console
+        self._progress: Progress | None = None
+        self._task = TaskID(0)
+        self._best = float("-inf")
+
+    def begin(self, plan: Plan) -> None:
+        """See `Observer.begin`."""
+        self._plan = plan
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._progress.add_task(
+            self._described(plan.first_epoch + 1),
+            total=plan.epochs * plan.steps_per_epoch,
+            completed=plan.first_epoch * plan.steps_per_epoch,
+            figures=f"{plan.slots:,} weights",
+        )
+        self._progress.start()
+
+    def step(self, step: int) -> None:
+        """See `Observer.step`."""
+        if self._progress is not None:
+            self._progress.update(self._task, completed=step)
+
+    def epoch(self, record: EpochRecord) -> None:
+        """See `Observer.epoch`."""
+        value = record.metrics.get(self._monitor)
+        figures = f"loss {record.loss:.4f}"
+        if value is not None:
+            self._best = max(self._best, value)
+            figures += f"  {self._monitor} {value:.4f} (best {self._best:.4f})"
+        if self._progress is not None:
+            following = self._described(min(record.epoch + 1, self._plan.epochs))
+            figures += f"  {record.slots:,} weights"
+            self._progress.update(self._task, completed=record.step, description=following, figures=figures)
+
+    def end(self) -> None:
+        """See `Observer.end`."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _described(self, epoch: int) -> str:
+        return f"{self._plan.phase} {epoch}/{self._plan.epochs}"
+
+
+class Lines(Observer):
+    """One plain line for each evaluated epoch and for the last one."""
+
+    def __init__(self, monitor: str) -> None:
+        self._monitor = monitor
+
+    def begin(self, plan: Plan) -> None:
+        """See `Observer.begin`."""
+        self._plan, self._begun = plan, time.perf_counter()
+
+    def epoch(self, record: EpochRecord) -> None:
+        """See `Observer.epoch`."""
+        if not record.metrics and record.epoch < self._plan.epochs:
+            return
+        parts = [f"{record.phase} {record.epoch}/{self._plan.epochs}", f"loss {record.loss:.4f}"]
+        if self._monitor in record.metrics:
+            parts.append(f"{self._monitor} {record.metrics[self._monitor]:.4f}" + (" best" if record.best else ""))
+        done = record.epoch - self._plan.first_epoch
+        left = (time.perf_counter() - self._begun) / done * (self._plan.epochs - record.epoch)
+        parts += [f"{record.slots:,} weights", f"{left:.0f} s left"]
+        typer.echo("  ".join(parts), err=True)

@@ -1,0 +1,118 @@
+"""`resprout recommend`: the best items for some users, from a run's deployed model."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from resprout.errors import SettingsError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from resprout.serving.recommender import Recommender
+
+_OUTPUTS = (".csv", ".parquet")
+
+
+def recommend(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run that has ended, or a model folder.")],
+    user: Annotated[list[str] | None, typer.Option(metavar="ID", help="A user; give it again for more.")] = None,
+    users: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Users: one id a line, or CSV or Parquet with a user column."),
+    ] = None,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Items for each user.")] = 10,
+    include_seen: Annotated[bool, typer.Option("--include-seen", help="Also items that the user knows.")] = False,
+    items: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Recommend only these: one id a line, or CSV or Parquet with an item column."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv|.parquet", help="Write to this file instead of the screen.")
+    ] = None,
+) -> None:
+    """Recommend items to users."""
+    if out is not None and out.suffix.lower() not in _OUTPUTS:
+        raise SettingsError(f"--out {out}: expected a name that ends in {' or '.join(_OUTPUTS)}")
+    if not user and users is None:
+        raise SettingsError("for whom? Give --user ID (as often as needed) or --users FILE")
+    from resprout.cli.ids import read_ids
+
+    wanted = [*(user or []), *(read_ids(users, "user") if users is not None else [])]
+    candidates = None if items is None else read_ids(items, "item")
+    recommender = _opened(run)
+    table = recommender.recommend(wanted, k, not include_seen, candidates)
+    if out is not None:
+        _write(table, out)
+        typer.echo(f"{out}: {len(table):,} recommendations for {len(wanted):,} users", err=True)
+    elif sys.stdout.isatty():
+        _show(recommender, wanted, table)
+    else:
+        _write_csv(table, sys.stdout.buffer)
+
+
+def _opened(folder: Path) -> "Recommender":
+    from resprout.artifact.manifest import MANIFEST
+    from resprout.serving.recommender import Recommender
+    from resprout.training.folder import RunFolder
+
+    if not (folder / MANIFEST).exists():
+        RunFolder(folder).read_result()
+    return Recommender.open(folder)
+
+
+def _write(table: Any, out: Path) -> None:
+    import pyarrow.parquet
+
+    from resprout.artifact.files import write_whole
+
+    if out.suffix.lower() == ".csv":
+        write_whole(out, lambda file: _write_csv(table, file))
+    else:
+        write_whole(out, lambda file: pyarrow.parquet.write_table(table, file))
+
+
+def _write_csv(table: Any, file: Any) -> None:
+    import pyarrow.csv
+
+    # Quotes only where a value needs them, as other programs write CSV; Arrow puts them around every text.
+    options = pyarrow.csv.WriteOptions(quoting_style="needed")
+    pyarrow.csv.write_csv(table, file, options)
+
+
+def _show(recommender: Any, users: list[str], table: Any) -> None:
+    from resprout.cli.tables import output
+
+    if len(users) == 1:
+        output().print(beside(recommender, users[0], table))
+    else:
+        output().print(_listing(table, ("user_id", "rank", "item_id", "item_name", "score")))
+
+
+def beside(recommender: Any, user: Any, recommended: Any) -> "Table":
+    """A user's history and the recommendations side by side."""
+    from rich.table import Table
+
+    columns = ("rank", "item_id", "item_name", "score")
+    grid = Table.grid(padding=(0, 4))
+    grid.add_row(
+        _listing(recommender.history(user), ("item_id", "item_name"), f"user {user} knows"),
+        _listing(recommended, columns, "recommended"),
+    )
+    return grid
+
+
+def _listing(found: Any, columns: tuple[str, ...], title: str | None = None) -> "Table":
+    from rich.markup import escape
+
+    from resprout.cli.tables import figures
+
+    shown = [column for column in columns if column in found.column_names]
+    rows = [
+        tuple(f"{row[column]:.4f}" if column == "score" else escape(str(row[column])) for column in shown)
+        for row in found.to_pylist()
+    ]
+    headers = [column.removesuffix("_id").removeprefix("item_") for column in shown]
+    return figures(title, headers, rows, text_columns=len(shown))

@@ -1,0 +1,77 @@
+"""What the commands show: figures as people read them, and rich tables of results."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+# Off a terminal nobody resizes the window: wide enough that no cell is cut.
+_PLAIN_WIDTH = 200
+
+
+def output() -> Console:
+    """A console on standard output."""
+    return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+
+
+def figures(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> Table:
+    """A table whose first `text_columns` columns are text and the others figures."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number < text_columns else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def result_table(result: Mapping[str, Any]) -> Table:
+    """One run: its test metrics, and what it costs."""
+    budget, cost = result["budget"], result["cost"]
+    epochs = f"{result['epochs']['chosen']} of {result['epochs']['trained']}"
+    rows = [
+        ("data", result["dataset"]),
+        ("model", f"{result['backbone']}, {result['method']}, seed {result['seed']}"),
+        ("epochs", epochs + (", trained again on train and validation data" if result["refit"] else "")),
+        *((f"test {metric}", f"{value:.4f}") for metric, value in result["test"].items() if metric in _shown(result)),
+        ("deployed", f"{decimal(budget['deployed_bytes'])}, {share(result)} of dense"),
+        ("peak in training", f"{decimal(cost['peak_table_bytes'])} of tables"),
+        ("training time", f"{cost['train_seconds']:.1f} s"),
+    ]
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def comparison_table(results: Sequence[Mapping[str, Any]]) -> Table:
+    """Runs on the same data, one a line."""
+    rows = [
+        (
+            result["method"],
+            f"{result['test']['recall@20']:.4f}",
+            f"{result['test']['ndcg@20']:.4f}",
+            decimal(result["budget"]["deployed_bytes"]),
+            share(result),
+            decimal(result["cost"]["peak_table_bytes"]),
+            f"{result['cost']['train_seconds']:.1f} s",
+        )
+        for result in results
+    ]
+    columns = ("method", "Recall@20", "NDCG@20", "deployed", "of dense", "peak in training", "training")
+    return figures(None, columns, rows)
+
+
+def share(result: Mapping[str, Any]) -> str:
+    """Deployed bytes as a share of those of the dense tables, like "23.1 %"."""
+    return f"{100 * result['budget']['deployed_bytes'] / result['budget']['dense_bytes']:.1f} %"
+
+
+def _shown(result: Mapping[str, Any]) -> set[str]:
+    """Recall and NDCG at 20, or at the largest cutoff if 20 is not among them."""
+    cutoffs = {int(metric.partition("@")[2]) for metric in result["test"]}
+    cutoff = 20 if 20 in cutoffs else max(cutoffs, default=20)
+    return {f"recall@{cutoff}", f"ndcg@{cutoff}"}

@@ -1,0 +1,1 @@
+"""Exact ranking of all items, and metrics of it."""

@@ -1,0 +1,1 @@
+"""Sparse rows, made fast: one contract, one folder a backend."""

@@ -1,0 +1,177 @@
+"""What every kernel backend offers: shapes, dtypes, aliasing and errors, apart from any implementation.
+
+Arrays are C-contiguous. Row numbers are int32, offsets int64 unless said otherwise. `out` arguments are written whole
+(their old content is never read) and must not overlap any input. Kernels trust their arguments; tables check them once.
+
+A width of up to 1,024 is cut into blocks of 16 positions. Bit `p` of a row's mask says whether position `p` has a slot;
+the slots of a row lie together, in the order of their positions.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+LANES = 16
+MAX_WIDTH = 1024
+
+F32 = NDArray[np.float32]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+Mask = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+class DenseRows(NamedTuple):
+    """Rows stored whole: `values` is float32 `[rows, width]`."""
+
+    values: F32
+
+
+class PackedRows(NamedTuple):
+    """Rows of which only the slots are stored.
+
+    mask: `[rows, pieces]`, uint8 for widths up to 8, else uint16: the row's mask words read 16 bits at a time.
+    starts: int32 or int64 `[rows + 1]`, first slot of each row.
+    values: float32 `[slots]`.
+    """
+
+    mask: Mask
+    starts: I32 | I64
+    values: F32
+
+
+class CompactRows(NamedTuple):
+    """A few rows out of many, all others being zero.
+
+    positions: int32 `[rows]`, the place of a row in `values`, or -1.
+    values: float32 `[stored rows, width]`.
+    """
+
+    positions: I32
+    values: F32
+
+
+class NoRows(NamedTuple):
+    """All rows zero."""
+
+    nothing: None = None
+
+
+class Links(NamedTuple):
+    """Weighted lists of row numbers, one list per output row: a graph, or the bags of a batch.
+
+    starts: int64 `[lists + 1]`; ids: int32 `[links]`; weights: float32 `[links]`.
+    """
+
+    starts: I64
+    ids: I32
+    weights: F32
+
+
+class Groups(NamedTuple):
+    """A batch of row numbers by row.
+
+    unique: int32, each row once, in the order of first appearance; places: int32 `[batch]`, `ids = unique[places]`.
+    starts: int64 `[unique + 1]`, members: int32 `[batch]`: the places in the batch of each unique row, ascending.
+    """
+
+    unique: I32
+    places: I32
+    starts: I64
+    members: I32
+
+
+class AdamStep(NamedTuple):
+    """One Adam step (Kingma & Ba 2015, algorithm 1, with the bias corrections folded in).
+
+    size: learning rate / (1 - beta_1^t); root: 1 / sqrt(1 - beta_2^t).
+    """
+
+    size: float
+    root: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+
+
+ScoreBlocks = Callable[[], Iterator[tuple[int, F32]]]
+"""Called, it yields (first row, float32 `[some rows, width]`) from the first row of a table to the last; the same each time."""
+
+Rows = DenseRows | PackedRows | CompactRows | NoRows
+
+
+class Backend(Protocol):
+    """The functions of a backend; `select.py` hands out one of them."""
+
+    def sum_links(
+        self, links: Links, first: int, source: Rows, add: Rows, scale: float, out: F32, parts: I64 | None = None
+    ) -> None:
+        """`out[i] = scale * (add[r] + sum of weight * source[id] over the links of r)`, with `r = first + i`.
+
+        out: float32 `[lists, width]`. parts: int64 row numbers between which the lists cost about the same; made anew
+        where not given.
+        """
+
+    def sum_links_of(self, links: Links, lists: I32, source: Rows, add: Rows, scale: float, out: F32) -> None:
+        """As `sum_links`, with `r = lists[i]`; lists may repeat."""
+
+    def read_rows(self, ids: I32, source: Rows, out: F32) -> None:
+        """`out[i] = source[ids[i]]`, float32 `[ids, width]`; ids may repeat."""
+
+    def read_range(self, first: int, source: Rows, out: F32) -> None:
+        """`out[i] = source[first + i]`."""
+
+    def group_ids(self, ids: I32, positions: I32) -> Groups:
+        """The ids by row. positions: int32, one a row of the table, all -1; becomes the place of each row in `unique`."""
+
+    def adam_dense(self, values: F32, moment_1: F32, moment_2: F32, gradients: F32, step: AdamStep) -> None:
+        """One step of Adam on whole rows, in place; all `[rows, width]`."""
+
+    def adam_packed(
+        self, rows: PackedRows, moment_1: F32, moment_2: F32, first: int, gradients: F32, step: AdamStep
+    ) -> None:
+        """One step of Adam on the slots of rows `first` to `first + len(gradients)`, in place.
+
+        gradients: float32 `[some rows, width]`, passed over where there is no slot; moments: `[slots]`.
+        """
+
+    def fill_dense(self, key: int, uniform: bool, scale: float, first: int, out: F32) -> None:
+        """Rows from `first` on of the starting values of the table `key`, each a function of key and position alone.
+
+        uniform: U(-scale, scale), else N(0, scale^2).
+        """
+
+    def fill_packed(self, key: int, uniform: bool, scale: float, rows: PackedRows, width: int) -> None:
+        """Sets every slot to what `fill_dense` would put at its position."""
+
+    def random_scores(self, key: int, first: int, out: F32) -> None:
+        """Rows from `first` on of uniform scores in (0, 1), each a function of key and position alone."""
+
+    def choose_positions(self, blocks: ScoreBlocks, count: int, mask: Mask) -> None:
+        """`mask` = the `count` positions of largest absolute score; ties go to the lower position; zero is never chosen."""
+
+    def choose_moves(self, tables: Sequence[PackedRows], scores: Sequence[ScoreBlocks], count: int) -> list[Mask]:
+        """For each table a mask of the positions that change: slots that go and positions that gain one, equally many.
+
+        The `count` slots of smallest absolute value are dropped (ties: lower position first). Then as many positions of
+        largest absolute score grow, among those without a slot and those just dropped; one that is dropped and grown
+        does not change. A score of 0 never grows; if too few are left, only the smallest of the dropped go.
+        """
+
+    def drop_slots(self, rows: PackedRows, moments: tuple[F32, F32], toggle: Mask) -> int:
+        """How many slots are left once those marked in `toggle` are gone; the others move up, in place.
+
+        `toggle` comes to mark only the positions that `grow_slots` is to give a slot.
+        """
+
+    def grow_slots(self, rows: PackedRows, moments: tuple[F32, F32], toggle: Mask) -> None:
+        """Gives each position marked in `toggle` a slot of value and moments 0, in place; the arrays must have room."""
+
+    def keep_best(
+        self, scores: F32, first_item: int, seen_starts: I64, seen_items: I32, best_scores: F32, best_items: I32
+    ) -> None:
+        """Best-k lists updated with one block of scores; see `reference.top_k.keep_best`."""
+
+    def sort_best(self, best_scores: F32, best_items: I32) -> None:
+        """Best-k lists in descending order, in place; ties go to the lower item."""

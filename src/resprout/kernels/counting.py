@@ -1,0 +1,42 @@
+"""A backend that counts the multiply-adds of another: those with a weight or activation that exists.
+
+Vector lanes without a slot are not counted, nor is Adam: both are no products of the model.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from resprout.kernels.contract import F32, I32, I64, Backend, CompactRows, DenseRows, Links, PackedRows, Rows
+
+
+class CountingBackend:
+    """Hands every call on to `backend`, and counts the multiply-adds of the sums in `multiply_adds`."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.multiply_adds = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)
+
+    def sum_links(
+        self, links: Links, first: int, source: Rows, add: Rows, scale: float, out: F32, parts: I64 | None = None
+    ) -> None:
+        """See `contract.Backend.sum_links`."""
+        self._count(links.ids[links.starts[first] : links.starts[first + len(out)]], source)
+        self.backend.sum_links(links, first, source, add, scale, out, parts)
+
+    def sum_links_of(self, links: Links, lists: I32, source: Rows, add: Rows, scale: float, out: F32) -> None:
+        """See `contract.Backend.sum_links_of`."""
+        for r in lists:
+            self._count(links.ids[links.starts[r] : links.starts[r + 1]], source)
+        self.backend.sum_links_of(links, lists, source, add, scale, out)
+
+    def _count(self, ids: I32, source: Rows) -> None:
+        if isinstance(source, DenseRows):
+            self.multiply_adds += len(ids) * source.values.shape[1]
+        elif isinstance(source, PackedRows):
+            self.multiply_adds += int((source.starts[ids + 1] - source.starts[ids]).sum(dtype=np.int64))
+        elif isinstance(source, CompactRows):
+            self.multiply_adds += int((source.positions[ids] >= 0).sum()) * source.values.shape[1]

@@ -1,0 +1,174 @@
+"""Weighted sums of rows: graph smoothing, bags and plain reads, over rows stored in any way."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numba import get_num_threads, njit, prange, types
+from numba.extending import overload
+
+from resprout.kernels.contract import F32, I32, I64, LANES, CompactRows, DenseRows, Links, PackedRows, Rows
+from resprout.kernels.cpu_numba.lanes import target_has
+from resprout.kernels.cpu_numba.vectors import sum_row
+
+# 128 positions in eight registers of AVX-512, or 64 in eight of the sixteen that are half as wide; wider rows are summed
+# in several passes, which costs less than sums that do not stay in registers
+_CHUNK_BLOCKS = 8 if target_has("avx512f") else 4
+_PARTS_PER_THREAD = 8  # several parts a thread even out what an estimate by links gets wrong
+_LINKS_A_ROW_COSTS = 4  # reading and writing a row of the output, in links
+_ALL = np.zeros(0, np.int32)
+
+
+def sum_links(
+    links: Links, first: int, source: Rows, add: Rows, scale: float, out: F32, parts: I64 | None = None
+) -> None:
+    """See `contract.Backend.sum_links`."""
+    if parts is None:
+        parts = even_parts(links.starts[first : first + len(out) + 1])
+    _sum(links, _ALL, first, parts, source, add, scale, out)
+
+
+def sum_links_of(links: Links, lists: I32, source: Rows, add: Rows, scale: float, out: F32) -> None:
+    """See `contract.Backend.sum_links_of`."""
+    ends = np.zeros(len(lists) + 1, np.int64)
+    np.cumsum(links.starts[lists + 1] - links.starts[lists], out=ends[1:])
+    if len(lists):
+        _sum(links, lists, 0, even_parts(ends), source, add, scale, out)
+
+
+def read_rows(ids: I32, source: Rows, out: F32) -> None:
+    """See `contract.Backend.read_rows`."""
+    _read_chunks(ids, 0, source, out)
+
+
+def read_range(first: int, source: Rows, out: F32) -> None:
+    """See `contract.Backend.read_range`."""
+    _read_chunks(_ALL, first, source, out)
+
+
+def even_parts(starts: I64) -> I64:
+    """Row numbers that cut lists into parts of about the same cost; `starts` as in `Links`, from any offset on."""
+    rows = len(starts) - 1
+    count = max(1, min(rows, _PARTS_PER_THREAD * get_num_threads()))
+    cost = (starts - starts[0]) + _LINKS_A_ROW_COSTS * np.arange(rows + 1)
+    parts = np.searchsorted(cost, np.linspace(0, cost[-1], count + 1)).astype(np.int64)
+    parts[0], parts[-1] = 0, rows
+    return parts
+
+
+def _sum(links: Links, lists: I32, first: int, parts: I64, source: Rows, add: Rows, scale: float, out: F32) -> None:
+    for column, width in _chunks(out.shape[1]):
+        blocks = (0,) * -(-width // LANES)
+        slots = _slots_at(source, column), _slots_at(add, column)
+        _sum_chunk(*links, lists, first, parts, source, add, *slots, np.float32(scale), out, column, width, blocks)
+
+
+def _read_chunks(ids: I32, first: int, source: Rows, out: F32) -> None:
+    for column, width in _chunks(out.shape[1]):
+        blocks = (0,) * -(-width // LANES)
+        _read(ids, first, source, _slots_at(source, column), out, column, width, blocks)
+
+
+def _chunks(width: int) -> Iterator[tuple[int, int]]:
+    """First column and width of each of the passes that cover a row."""
+    step = _CHUNK_BLOCKS * LANES
+    for column in range(0, width, step):
+        yield column, min(step, width - column)
+
+
+def _slots_at(rows: Rows, column: int) -> I32 | I64:
+    """Where the slots from `column` on begin in each packed row; nothing for rows of other kinds."""
+    if not isinstance(rows, PackedRows):
+        return _ALL
+    if column == 0:
+        return rows.starts
+    before = np.bitwise_count(rows.mask[:, : column // LANES]).sum(1, dtype=np.int64)
+    return rows.starts[:-1] + before
+
+
+@njit(parallel=True, cache=True)
+def _sum_chunk(
+    starts, ids, weights, lists, first, parts, source, add, source_slots, add_slots, scale, out, column, width, blocks
+):
+    flat = out.reshape(-1)
+    for part in prange(parts.size - 1):
+        longest = np.int64(0)
+        for i in range(parts[part], parts[part + 1]):
+            r = np.int64(lists[i]) if lists.size else first + i
+            longest = max(longest, starts[r + 1] - starts[r])
+        near_ids, near_weights = _scratch(source, longest)
+        for i in range(parts[part], parts[part + 1]):
+            r = np.int64(lists[i]) if lists.size else first + i
+            _sum_one(
+                flat, i * out.shape[1] + column, ids, weights, starts[r], starts[r + 1], source, source_slots, add,
+                add_slots, r, scale, column, width, near_ids, near_weights, blocks,
+            )  # fmt: skip
+
+
+@njit(parallel=True, cache=True)
+def _read(ids, first, source, slots, out, column, width, blocks):
+    flat = out.reshape(-1)
+    no_links, no_weights = np.empty(0, np.int32), np.empty(0, np.float32)
+    for i in prange(out.shape[0]):
+        row = np.int64(ids[i]) if ids.size else first + i
+        sum_row(
+            flat, i * out.shape[1] + column, no_links, no_weights, 0, 0, source, slots, source, slots, row,
+            np.float32(1), column, width, blocks,
+        )  # fmt: skip
+
+
+def _scratch(source, longest):
+    """Room for the links that reach a stored row; only compact rows need it."""
+
+
+@overload(_scratch)
+def _scratch_of(source, longest):
+    if _is_compact(source):
+        return lambda source, longest: (np.empty(longest, np.int32), np.empty(longest, np.float32))
+    return lambda source, longest: (np.empty(0, np.int32), np.empty(0, np.float32))
+
+
+def _sum_one(
+    flat, at, ids, weights, begin, end, source, source_slots, add, add_slots, row, scale, column, width, near_ids,
+    near_weights, blocks,
+):  # fmt: skip
+    """`sum_row`; of compact rows only those that are stored."""
+
+
+@overload(_sum_one)
+def _sum_one_of(
+    flat, at, ids, weights, begin, end, source, source_slots, add, add_slots, row, scale, column, width, near_ids,
+    near_weights, blocks,
+):  # fmt: skip
+    return _sum_compact if _is_compact(source) else _sum_all
+
+
+def _sum_all(
+    flat, at, ids, weights, begin, end, source, source_slots, add, add_slots, row, scale, column, width, near_ids,
+    near_weights, blocks,
+):  # fmt: skip
+    sum_row(
+        flat, at, ids, weights, begin, end, source, source_slots, add, add_slots, row, scale, column, width, blocks
+    )
+
+
+def _sum_compact(
+    flat, at, ids, weights, begin, end, source, source_slots, add, add_slots, row, scale, column, width, near_ids,
+    near_weights, blocks,
+):  # fmt: skip
+    near = 0
+    for link in range(begin, end):
+        # written always, kept only if the row is stored: no branch to mispredict
+        position = source.positions[ids[link]]
+        near_ids[near] = position
+        near_weights[near] = weights[link]
+        near += position >= 0
+    stored = DenseRows(source.values)
+    sum_row(
+        flat, at, near_ids, near_weights, 0, near, stored, source_slots, add, add_slots, row, scale, column, width,
+        blocks,
+    )  # fmt: skip
+
+
+def _is_compact(rows: Any) -> bool:
+    return isinstance(rows, types.BaseNamedTuple) and rows.instance_class is CompactRows

@@ -1,0 +1,27 @@
+"""Backend `reference`: slow and obvious NumPy, the definition of every kernel."""
+
+from resprout.kernels.reference.adam import adam_dense, adam_packed
+from resprout.kernels.reference.fill import fill_dense, fill_packed, random_scores
+from resprout.kernels.reference.groups import group_ids
+from resprout.kernels.reference.moves import choose_moves, choose_positions, drop_slots, grow_slots
+from resprout.kernels.reference.sums import read_range, read_rows, sum_links, sum_links_of
+from resprout.kernels.reference.top_k import keep_best, sort_best
+
+__all__ = [
+    "adam_dense",
+    "adam_packed",
+    "choose_moves",
+    "choose_positions",
+    "drop_slots",
+    "fill_dense",
+    "fill_packed",
+    "group_ids",
+    "grow_slots",
+    "keep_best",
+    "random_scores",
+    "read_range",
+    "read_rows",
+    "sort_best",
+    "sum_links",
+    "sum_links_of",
+]

@@ -1,0 +1,37 @@
+"""Rows of every kind made whole: what the other reference kernels are defined on."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resprout.kernels.contract import LANES, CompactRows, DenseRows, F32, Mask, NoRows, Rows
+
+
+def whole(rows: Rows, count: int, width: int) -> F32:
+    """All rows as float32 `[rows, width]`; `count` says how many where the rows themselves do not."""
+    if isinstance(rows, DenseRows):
+        return rows.values
+    if isinstance(rows, NoRows):
+        return np.zeros((count, width), np.float32)
+    if isinstance(rows, CompactRows):
+        table = np.zeros((len(rows.positions), width), np.float32)
+        stored = rows.positions >= 0
+        table[stored] = rows.values[rows.positions[stored]]
+        return table
+    table = np.zeros((len(rows.mask), width), np.float32)
+    table[positions(rows.mask, width)] = rows.values[: rows.starts[-1]]
+    return table
+
+
+def positions(mask: Mask, width: int) -> NDArray[np.bool_]:
+    """The mask as one bool a position, `[rows, width]`."""
+    bits = mask[:, :, None] >> np.arange(LANES) & 1
+    return bits.reshape(len(mask), mask.shape[1] * LANES)[:, :width].astype(bool)
+
+
+def mask_of(chosen: NDArray[np.bool_]) -> Mask:
+    """The bools `[rows, width]` as a mask."""
+    count, width = chosen.shape
+    padded = np.zeros((count, -(-width // LANES), LANES), bool)
+    padded.reshape(count, padded.shape[1] * LANES)[:, :width] = chosen
+    mask = (padded.astype(np.uint32) << np.arange(LANES, dtype=np.uint32)).sum(2)
+    return mask.astype(np.uint8 if width <= 8 else np.uint16)

@@ -1,0 +1,1 @@
+"""Ways to train tables within a budget, one file each."""

@@ -1,0 +1,90 @@
+"""Dynamic Sparse Learning (DSL, WSDM '24, arXiv 2402.02855, section 3): a random mask that moves while it is trained.
+
+Every `regrow_every` steps the slots of smallest magnitude are dropped and as many are grown where the gradient is
+largest, by a share that falls to nothing at the end of training (`rho_t = rho_0 / 2 (1 + cos(pi t / T_end))`).
+
+Where the paper leaves a choice: the number of slots is exact and constant, moments of a new slot start at zero (its
+code never clears those of a dropped weight), and one that is dropped and grown at once keeps value and moments.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from resprout.methods import method
+from resprout.methods.method import Allowance, Hooks, Moment, Stage
+from resprout.methods.random import packed_stage
+from resprout.methods.schedules import Decay, decayed
+from resprout.tables.packed import PackedTable, move_key, move_slots, random_scores
+
+
+class Options(method.Options):
+    """Options of `dsl`."""
+
+    regrow_every: int = Field(2000, ge=1, description="steps between two moves of the mask (dT)")
+    share: float = Field(0.5, gt=0, lt=1, description="share of the slots that move first (rho_0)")
+    decay: Decay = Field("cosine", description="how that share falls over training: cosine, linear or constant")
+    grow: Literal["gradient", "random"] = Field("gradient", description="where slots grow; random is the ablation")
+    growth_batches: int = Field(
+        1, ge=0, description="fresh batches whose gradient decides; 0: that of the last training batch, as in the paper"
+    )
+    scope: Literal["table", "joint"] = Field("table", description="slots stay in their table, or move between tables")
+    freeze_at: float = Field(1.0, gt=0, le=1, description="share of the steps after which the mask stays")
+    scale_start: bool = Field(False, description="starting values times 1/sqrt(density)")
+
+
+class DSL(method.Method):
+    """One stage, a packed table whose slots move."""
+
+    Options = Options
+    summary = "a packed table whose slots move to where they help (Dynamic Sparse Learning)"
+
+    def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
+        """See `Method.next_stage`."""
+        return None if finished else packed_stage(allowance, "dsl", self.options.scale_start)
+
+    def hooks(self, stage: Stage) -> Hooks:
+        """See `Method.hooks`."""
+        return Regrow(self.options)
+
+
+class Regrow(Hooks):
+    """Moves slots every `regrow_every` steps."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.moved = 0
+
+    def after_update(self, moment: Moment) -> None:
+        """See `Hooks.after_update`."""
+        done = moment.step / moment.total_steps
+        if moment.step % self.options.regrow_every or done > self.options.freeze_at:
+            return
+        share = self.options.share * decayed(self.options.decay, done)
+        tables = [table for table in moment.tables.values() if isinstance(table, PackedTable)]
+        if self.options.grow == "gradient" and self.options.growth_batches:
+            moment.backward(self.options.growth_batches)
+        groups = [tables] if self.options.scope == "joint" else [[table] for table in tables]
+        for group in groups:
+            self._move(group, int(share * sum(table.slots for table in group)), moment)
+
+    def _move(self, tables: list[PackedTable], count: int, moment: Moment) -> None:
+        if count == 0:
+            return
+        if self.options.grow == "gradient":
+            scores = [table.gradient_blocks for table in tables]
+        else:
+            scores = [
+                random_scores(table.shape, move_key(moment.seed, table.shape.name, moment.step), table.backend)
+                for table in tables
+            ]
+        self.moved += move_slots(tables, scores, count)
+
+    def state(self) -> dict[str, int]:
+        """See `Hooks.state`."""
+        return {"moved_slots": self.moved}
+
+    def load_state(self, state: Mapping[str, int]) -> None:
+        """See `Hooks.load_state`."""
+        self.moved = state["moved_slots"]

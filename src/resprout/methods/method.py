@@ -1,0 +1,126 @@
+"""What a training method is: a list of stages, and at most one hooks object a stage.
+
+To add one, write one file here with one subclass of `Method`; `catalog.py` finds it by its file name.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from resprout.budget import Budget, Shape
+from resprout.errors import SettingsError
+from resprout.tables.table import Table
+
+
+class Options(BaseModel):
+    """Options of a method that has none; a method adds its own fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training from start to end: data only, so it can be written down and compared.
+
+    storage: "dense" or "packed"; widths: columns of each table; slots: weights of each packed table (empty for dense);
+    scale_start: see `tables.build`; deployed: whether its tables are the result.
+    """
+
+    name: str
+    storage: str
+    widths: tuple[int, ...]
+    slots: tuple[int, ...] = ()
+    scale_start: bool = False
+    deployed: bool = True
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a method may plan with: the backbone's tables at full width, and the budget, if one was given."""
+
+    shapes: tuple[Shape, ...]
+    budget: Budget | None
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The full widths."""
+        return tuple(shape.width for shape in self.shapes)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where training stands, and what hooks may use.
+
+    step counts updates of this stage from 1; total_steps is where its schedules end. backward(factor) replaces the
+    pending gradients by those of one fresh batch, `factor` times as large.
+    """
+
+    epoch: int
+    step: int
+    total_steps: int
+    seed: int
+    tables: Mapping[str, Table]
+    backward: Callable[[int], None]
+
+
+class Hooks:
+    """What a method does besides the loop, which calls these where the pseudo-code says.
+
+    begin
+    for each epoch:
+        for each batch:
+            loss = backbone.loss(batch) + extra_loss
+            backward, update
+            after_update            (pending gradients are still there)
+        after_epoch
+    """
+
+    def begin(self, moment: Moment) -> None:
+        """Before the first batch of a stage, also when it is resumed."""
+
+    def extra_loss(self, moment: Moment, batch: Any) -> torch.Tensor | None:
+        """A term to add to the loss of a batch."""
+        return None
+
+    def after_update(self, moment: Moment) -> None:
+        """After the update of a batch."""
+
+    def after_epoch(self, moment: Moment) -> None:
+        """After the last batch of an epoch."""
+
+    def state(self) -> dict[str, int]:
+        """What a checkpoint must keep besides tables; also shown in the run's metrics."""
+        return {}
+
+    def load_state(self, state: Mapping[str, int]) -> None:
+        """Takes back what `state` gave."""
+
+
+class Method(ABC):
+    """A way to train tables within a budget."""
+
+    Options: ClassVar[type[Options]] = Options
+    summary: ClassVar[str]
+    """One line for listings."""
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    @abstractmethod
+    def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
+        """The stage after those that are finished, or none; the same answer for the same question."""
+
+    def hooks(self, stage: Stage) -> Hooks:
+        """What this method does during the stage."""
+        return Hooks()
+
+
+def needed(allowance: Allowance, method: str) -> Budget:
+    """The budget, for a method that cannot do without; raises SettingsError if none was given."""
+    if allowance.budget is None:
+        raise SettingsError(f"method {method!r} needs a budget, like --budget 20% or --budget 8MB")
+    return allowance.budget

@@ -1,0 +1,1 @@
+"""Embedding tables, dense or packed, behind one interface."""

@@ -1,0 +1,135 @@
+"""The four operations that a backbone may use on a table, as functions that torch can differentiate.
+
+The gradient of the table itself is never an array: each operation's backward pass leaves a recipe in `table.pending`.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.autograd.function import once_differentiable
+
+from resprout.kernels.contract import F32, I32, I64, Groups, Links, NoRows
+from resprout.tables.gradients import RowGradient, ScoreGradient, SmoothedGradient, sum_by_row
+from resprout.tables.smoothing import Smoothing
+from resprout.tables.table import BLOCK_VALUES, Table, aligned_empty
+
+
+def rows(table: Table, ids: I32) -> torch.Tensor:
+    """Rows `ids` (they may repeat) as `[ids, width]`."""
+    out: torch.Tensor = _Rows.apply(table.anchor, table, ids)
+    return out
+
+
+def bags(table: Table, ids: I32, starts: I64, weights: F32) -> torch.Tensor:
+    """Weighted sums of rows, `[bags, width]`: bag `b` has ids and weights from `starts[b]` to `starts[b + 1]`."""
+    out: torch.Tensor = _Bags.apply(table.anchor, table, Links(starts, ids, weights))
+    return out
+
+
+def scores(table: Table, queries: torch.Tensor) -> torch.Tensor:
+    """Products of queries `[batch, width]` and all rows, `[batch, rows]`."""
+    out: torch.Tensor = _Scores.apply(table.anchor, queries, table)
+    return out
+
+
+def smoothed_rows(table: Table, smoothing: Smoothing, ids: I32) -> torch.Tensor:
+    """Rows `ids` (they may repeat) of the table smoothed over a graph, `[ids, width]`."""
+    out: torch.Tensor = _SmoothedRows.apply(table.anchor, table, smoothing, ids)
+    return out
+
+
+def _array(tensor: torch.Tensor) -> F32:
+    return np.ascontiguousarray(tensor.detach().numpy(), np.float32)
+
+
+def _group(table: Table, ids: I32) -> Groups:
+    return table.backend.group_ids(ids, np.full(table.shape.rows, -1, np.int32))
+
+
+class _Rows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, anchor: torch.Tensor, table: Table, ids: I32) -> torch.Tensor:
+        ctx.table, ctx.ids = table, ids
+        return torch.from_numpy(table.read(ids))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, None, None]:
+        table, groups = ctx.table, _group(ctx.table, ctx.ids)
+        links = Links(groups.starts, groups.members, np.ones(len(ctx.ids), np.float32))
+        summed = sum_by_row(groups, table.shape.rows, links, _array(gradient), table.backend)
+        table.pending.append(RowGradient(groups, summed, table.backend))
+        return None, None, None
+
+
+class _Bags(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, anchor: torch.Tensor, table: Table, bags: Links) -> torch.Tensor:
+        ctx.table, ctx.bags = table, bags
+        out = aligned_empty(len(bags.starts) - 1, table.shape.width)
+        table.backend.sum_links(bags, 0, table.stored, NoRows(), 1.0, out)
+        return torch.from_numpy(out)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, None, None]:
+        table, bags, groups = ctx.table, ctx.bags, _group(ctx.table, ctx.bags.ids)
+        bag_of_link = np.repeat(np.arange(len(bags.starts) - 1, dtype=np.int32), np.diff(bags.starts))
+        links = Links(groups.starts, bag_of_link[groups.members], bags.weights[groups.members])
+        summed = sum_by_row(groups, table.shape.rows, links, _array(gradient), table.backend)
+        table.pending.append(RowGradient(groups, summed, table.backend))
+        return None, None, None
+
+
+class _Scores(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, anchor: torch.Tensor, queries: torch.Tensor, table: Table) -> torch.Tensor:
+        # products by torch, not NumPy: the threads of OpenBLAS go on spinning and take the cores from the kernels
+        ctx.table, ctx.queries = table, queries.detach()
+        out = torch.empty((len(queries), table.shape.rows))
+        for first, last in _row_blocks(table):
+            block = torch.from_numpy(table.read_range(first, last))
+            torch.mm(ctx.queries, block.T, out=out[:, first:last])
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, torch.Tensor, None]:
+        table, of_queries = ctx.table, torch.zeros_like(ctx.queries)
+        for first, last in _row_blocks(table):
+            of_queries.addmm_(gradient[:, first:last], torch.from_numpy(table.read_range(first, last)))
+        table.pending.append(ScoreGradient(gradient, ctx.queries))
+        return None, of_queries, None
+
+
+class _SmoothedRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, anchor: torch.Tensor, table: Table, smoothing: Smoothing, ids: I32) -> torch.Tensor:
+        ctx.table, ctx.smoothing, ctx.groups = table, smoothing, _group(table, ids)
+        unique = smoothing.rows_of(table.stored, ctx.groups.unique, table.shape.width, table.backend)
+        return torch.from_numpy(unique)[torch.from_numpy(ctx.groups.places)]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, None, None, None]:
+        table, smoothing, groups = ctx.table, ctx.smoothing, ctx.groups
+        share = np.full(len(groups.members), smoothing.scale, np.float32)
+        links = Links(groups.starts, groups.members, share)
+        batch = sum_by_row(groups, table.shape.rows, links, _array(gradient), table.backend)
+        if smoothing.hops == 0:
+            table.pending.append(RowGradient(groups, batch, table.backend))
+            return None, None, None, None
+        behind, buffer = smoothing.backward(batch, table.shape.width, table.backend)
+
+        def release() -> None:
+            if buffer is not None:
+                smoothing.give_back(buffer)
+
+        table.pending.append(SmoothedGradient(smoothing.links, behind, batch, table.backend, release))
+        return None, None, None, None
+
+
+def _row_blocks(table: Table) -> list[tuple[int, int]]:
+    step = max(1, BLOCK_VALUES // table.shape.width)
+    return [(first, min(first + step, table.shape.rows)) for first in range(0, table.shape.rows, step)]

@@ -1,0 +1,67 @@
+"""A table stored whole: the reference that packed tables are compared with, and, made narrow, their rival."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from resprout.budget import Shape
+from resprout.kernels.contract import F32, AdamStep, Backend, DenseRows
+from resprout.tables.initial import Start
+from resprout.tables.table import Table, aligned_empty
+
+
+class DenseTable(Table):
+    """All weights as float32 `[rows, width]`; with moments once it has been trained."""
+
+    storage = "dense"
+
+    def __init__(self, shape: Shape, values: F32, backend: Backend) -> None:
+        self._begin(shape, backend)
+        self.values = values
+        self._moments: tuple[F32, F32] | None = None
+
+    @classmethod
+    def start(cls, shape: Shape, start: Start, backend: Backend) -> "DenseTable":
+        """A table with starting values."""
+        values = aligned_empty(shape.rows, shape.width)
+        backend.fill_dense(start.key(shape.name), *start.spread(shape), 0, values)
+        return cls(shape, values, backend)
+
+    @property
+    def stored(self) -> DenseRows:
+        """See `Table.stored`."""
+        return DenseRows(self.values)
+
+    @property
+    def slots(self) -> int:
+        """See `Table.slots`."""
+        return self.shape.weights
+
+    @property
+    def moments(self) -> tuple[F32, F32]:
+        """Adam's two moments, `[rows, width]` each; zero before the first step."""
+        if self._moments is None:
+            first, second = (aligned_empty(self.shape.rows, self.shape.width) for _ in range(2))
+            first[:], second[:] = 0, 0
+            self._moments = first, second
+        return self._moments
+
+    def adam(self, step: AdamStep) -> None:
+        """See `Table.adam`."""
+        moment_1, moment_2 = self.moments
+        for first, gradients in self.gradient_blocks():
+            its = slice(first, first + len(gradients))
+            self.backend.adam_dense(self.values[its], moment_1[its], moment_2[its], gradients, step)
+
+    def arrays(self, training: bool) -> dict[str, NDArray[Any]]:
+        """See `Table.arrays`."""
+        arrays: dict[str, NDArray[Any]] = {"values": self.values}
+        if training:
+            arrays |= dict(zip(("moment_1", "moment_2"), self.moments, strict=True))
+        return arrays
+
+    def load_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """See `Table.load_arrays`."""
+        targets = self.arrays(training="moment_1" in arrays)
+        for kind, array in arrays.items():
+            targets[kind][:] = array

@@ -1,0 +1,83 @@
+"""Gradients of a table as recipes: what an operation must remember so that any block of rows can be made in passing."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from resprout.kernels.contract import F32, Backend, CompactRows, DenseRows, Groups, Links, NoRows, Rows
+
+
+class Gradient(Protocol):
+    """The gradient of a table that one operation left behind."""
+
+    def put(self, first: int, out: F32, add: bool) -> None:
+        """Rows `first` to `first + len(out)` into `out`, or added to it."""
+
+    def release(self) -> None:
+        """Gives back what the gradient has borrowed; it is not used afterwards."""
+
+
+class RowGradient:
+    """Gradient of `rows` and `bags`: the rows of a batch, all others zero."""
+
+    def __init__(self, groups: Groups, rows: CompactRows, backend: Backend) -> None:
+        self.rows, self.backend = rows, backend
+        self._order = np.argsort(groups.unique, kind="stable")
+        self._sorted = groups.unique[self._order]
+
+    def put(self, first: int, out: F32, add: bool) -> None:
+        """See `Gradient.put`."""
+        if not add:
+            self.backend.read_range(first, self.rows, out)
+            return
+        begin, end = np.searchsorted(self._sorted, (first, first + len(out)))
+        out[self._sorted[begin:end] - first] += self.rows.values[self._order[begin:end]]
+
+    def release(self) -> None:
+        """See `Gradient.release`."""
+
+
+class SmoothedGradient:
+    """Gradient of `smoothed_rows`: the last of its backward hops is left to be made block by block."""
+
+    def __init__(
+        self, links: Links, behind: Rows, batch: CompactRows, backend: Backend, release: Callable[[], None]
+    ) -> None:
+        self.links, self.behind, self.batch, self.backend = links, behind, batch, backend
+        self.release = release
+
+    def put(self, first: int, out: F32, add: bool) -> None:
+        """See `Gradient.put`."""
+        target = np.empty_like(out) if add else out
+        self.backend.sum_links(self.links, first, self.behind, self.batch, 1.0, target)
+        if add:
+            out += target
+
+
+class ScoreGradient:
+    """Gradient of `scores`: the product of the scores' gradient `[batch, rows]` and the queries `[batch, width]`."""
+
+    def __init__(self, scores: torch.Tensor, queries: torch.Tensor) -> None:
+        self.scores, self.queries = scores, queries
+
+    def put(self, first: int, out: F32, add: bool) -> None:
+        """See `Gradient.put`."""
+        target = torch.from_numpy(out)
+        target.addmm_(self.scores[:, first : first + len(out)].T, self.queries, beta=1 if add else 0)
+
+    def release(self) -> None:
+        """See `Gradient.release`."""
+
+
+def sum_by_row(groups: Groups, table_rows: int, links: Links, gradients: F32, backend: Backend) -> CompactRows:
+    """The gradients of a batch summed by row of the table.
+
+    links: for each of `groups.unique` the gradients that fall to it, with their weights.
+    """
+    values = np.empty((len(groups.unique), gradients.shape[1]), np.float32)
+    backend.sum_links(links, 0, DenseRows(gradients), NoRows(), 1.0, values)
+    positions = np.full(table_rows, -1, np.int32)
+    positions[groups.unique] = np.arange(len(groups.unique), dtype=np.int32)
+    return CompactRows(positions, values)

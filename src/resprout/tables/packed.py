@@ -1,0 +1,123 @@
+"""A table of which only the slots exist: mask bits, row starts, and one value and two moments a slot."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resprout.budget import Shape, mask_row_bytes, start_bytes
+from resprout.kernels.contract import F32, AdamStep, Backend, Mask, PackedRows, ScoreBlocks
+from resprout.rng import stream_key
+from resprout.tables.initial import Start
+from resprout.tables.table import BLOCK_VALUES, Table, aligned_empty
+
+
+class PackedTable(Table):
+    """A table with a fixed number of slots; the layout in memory is in docs/packed-rows.md."""
+
+    storage = "packed"
+
+    def __init__(self, shape: Shape, rows: PackedRows, backend: Backend) -> None:
+        self._begin(shape, backend)
+        self._rows = rows
+        self._moments: tuple[F32, F32] | None = None
+
+    @classmethod
+    def start(cls, shape: Shape, slots: int, start: Start, backend: Backend) -> "PackedTable":
+        """A table with exactly `slots` slots at random positions, with starting values; no dense table is made."""
+        mask: NDArray[Any] = np.zeros(
+            (shape.rows, -(-mask_row_bytes(shape.width) // 2)), np.uint8 if shape.width <= 8 else np.uint16
+        )
+        backend.choose_positions(random_scores(shape, start.mask_key(shape.name), backend), slots, mask)
+        starts: NDArray[Any] = np.zeros(shape.rows + 1, np.int32 if start_bytes(slots) == 4 else np.int64)
+        np.cumsum(np.bitwise_count(mask).sum(1, dtype=np.int64), out=starts[1:])
+        rows = PackedRows(mask, starts, np.empty(slots, np.float32))
+        uniform, scale = start.spread(shape)
+        backend.fill_packed(start.key(shape.name), uniform, scale, rows, shape.width)
+        return cls(shape, rows, backend)
+
+    @property
+    def stored(self) -> PackedRows:
+        """See `Table.stored`."""
+        return self._rows
+
+    @property
+    def slots(self) -> int:
+        """See `Table.slots`."""
+        return int(self._rows.starts[-1])
+
+    @property
+    def moments(self) -> tuple[F32, F32]:
+        """Adam's two moments, `[slots]` each; zero before the first step and for a new slot."""
+        if self._moments is None:
+            self._moments = np.zeros(self.slots, np.float32), np.zeros(self.slots, np.float32)
+        return self._moments
+
+    def adam(self, step: AdamStep) -> None:
+        """See `Table.adam`."""
+        for first, gradients in self.gradient_blocks():
+            self.backend.adam_packed(self._rows, *self.moments, first, gradients, step)
+
+    def arrays(self, training: bool) -> dict[str, NDArray[Any]]:
+        """See `Table.arrays`."""
+        arrays: dict[str, NDArray[Any]] = self._rows._asdict()
+        if training:
+            arrays |= dict(zip(("moment_1", "moment_2"), self.moments, strict=True))
+        return arrays
+
+    def load_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """See `Table.load_arrays`."""
+        self._rows = self._rows._replace(**{k: v.copy() for k, v in arrays.items() if k in PackedRows._fields})
+        if "moment_1" in arrays:
+            self._moments = arrays["moment_1"].copy(), arrays["moment_2"].copy()
+
+    def apply_moves(self, toggle: Mask) -> None:
+        """Drops the slots and grows the positions marked in `toggle`, which is used up.
+
+        In place where as many grow as go; where slots come from another table, one array at a time is made anew.
+        """
+        backend, moments = self.backend, self.moments
+        kept = backend.drop_slots(self._rows, moments, toggle)
+        slots = kept + int(np.bitwise_count(toggle).sum(dtype=np.int64))
+        if slots != len(self._rows.values):
+            self._rows = self._rows._replace(values=_resized(self._rows.values, kept, slots))
+            self._moments = moments = _resized(moments[0], kept, slots), _resized(moments[1], kept, slots)
+        backend.grow_slots(self._rows, moments, toggle)
+
+
+def move_slots(tables: Sequence[PackedTable], scores: Sequence[ScoreBlocks], count: int) -> int:
+    """How many slots moved: the `count` smallest are dropped and as many grown where scores are largest.
+
+    Over all `tables` together; see `contract.Backend.choose_moves`.
+    """
+    toggles = tables[0].backend.choose_moves([table.stored for table in tables], scores, count)
+    moved = 0
+    for table, toggle in zip(tables, toggles, strict=True):
+        moved += int(np.bitwise_count(toggle & table.stored.mask).sum(dtype=np.int64))
+        table.apply_moves(toggle)
+    return moved
+
+
+def random_scores(shape: Shape, key: int, backend: Backend) -> ScoreBlocks:
+    """Uniform scores for every position of a table, the same for the same key, made block by block."""
+    block = aligned_empty(min(shape.rows, max(1, BLOCK_VALUES // shape.width)), shape.width)
+
+    def blocks() -> Iterator[tuple[int, F32]]:
+        for first in range(0, shape.rows, len(block)):
+            out = block[: shape.rows - first]
+            backend.random_scores(key, first, out)
+            yield first, out
+
+    return blocks
+
+
+def move_key(seed: int, table: str, step: int) -> int:
+    """64-bit key of the random scores of the update at `step`."""
+    return stream_key(seed, "grow", table, step) & (2**64 - 1)
+
+
+def _resized(array: F32, kept: int, size: int) -> F32:
+    new = np.empty(size, np.float32)
+    new[:kept] = array[:kept]
+    return new

@@ -1,0 +1,85 @@
+"""Where a training stands, on disk after every epoch: one file, replaced in one piece.
+
+`checkpoint/last.safetensors` has the tables with their moments and, as metadata, progress and the method's state;
+`checkpoint/best.safetensors` the deployed parts of the best epoch so far. The best one is written first: a kill between
+the two costs one epoch, which is then trained again and writes the same file.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from resprout.artifact.files import read_tensors, write_tensors
+from resprout.errors import RunError
+from resprout.methods.method import Hooks, Stage
+from resprout.tables.table import Table
+from resprout.training.loop import Progress
+
+FORMAT = "resprout-checkpoint-1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run stands. finished: stages that are done; phase: "train" or "refit" of the stage after them."""
+
+    finished: tuple[Stage, ...]
+    phase: str
+    progress: Progress
+    hooks: dict[str, int]
+    chosen: Progress | None
+    """How the phase "train" ended, once "refit" has begun."""
+
+
+class Checkpoints:
+    """The checkpoint folder of a run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.last, self.best = folder / "last.safetensors", folder / "best.safetensors"
+
+    def save(self, about: Checkpoint, tables: Mapping[str, Table], is_best: bool) -> None:
+        """Writes the state after an epoch."""
+        if is_best:
+            write_tensors(self.best, _arrays(tables, training=False), {"format": FORMAT})
+        state = {"format": FORMAT, "state": json.dumps(asdict(about))}
+        write_tensors(self.last, _arrays(tables, training=True), state)
+
+    def load(self) -> Checkpoint | None:
+        """Where the run stands; None if it has no checkpoint yet."""
+        if not self.last.exists():
+            return None
+        _, about = read_tensors(self.last)
+        if about.get("format") != FORMAT:
+            raise RunError(f"{self.last}: format {about.get('format')!r}, expected {FORMAT!r}; train again elsewhere")
+        state = json.loads(about["state"])
+        return Checkpoint(
+            finished=tuple(_stage(stage) for stage in state["finished"]),
+            phase=state["phase"],
+            progress=Progress(**state["progress"]),
+            hooks=state["hooks"],
+            chosen=None if state["chosen"] is None else Progress(**state["chosen"]),
+        )
+
+    def restore(self, checkpoint: Checkpoint, tables: Mapping[str, Table], hooks: Hooks) -> None:
+        """Puts tables and hooks where the checkpoint left them."""
+        _load(self.last, tables)
+        hooks.load_state(checkpoint.hooks)
+
+    def restore_best(self, tables: Mapping[str, Table]) -> None:
+        """Puts the tables where they were after the best epoch."""
+        _load(self.best, tables)
+
+
+def _arrays(tables: Mapping[str, Table], training: bool):  # type: ignore[no-untyped-def]
+    return {f"{name}.{kind}": array for name, table in tables.items() for kind, array in table.arrays(training).items()}
+
+
+def _load(path: Path, tables: Mapping[str, Table]) -> None:
+    arrays, _ = read_tensors(path)
+    for name, table in tables.items():
+        prefix = f"{name}."
+        table.load_arrays({key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)})
+
+
+def _stage(values: dict) -> Stage:  # type: ignore[type-arg]
+    return Stage(**{**values, "widths": tuple(values["widths"]), "slots": tuple(values["slots"])})

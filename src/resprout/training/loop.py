@@ -1,0 +1,162 @@
+"""The training loop: one for every backbone, method and storage."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from resprout.backbones.backbone import Backbone
+from resprout.errors import TrainingError
+from resprout.methods.method import Hooks, Moment
+from resprout.methods.schedules import decayed
+from resprout.training.observers import EpochRecord, Observer, Plan
+from resprout.training.optimizer import update
+from resprout.training.settings import TrainingSettings
+
+Metrics = dict[str, float]
+
+
+class Batches(Protocol):
+    """Batches as a function of epoch and position."""
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches of an epoch."""
+
+    def batch(self, epoch: int, index: int) -> Any:
+        """The batch at that place."""
+
+    def fresh(self, step: int, factor: int) -> Any:
+        """A random batch, `factor` times as large, that depends on the step alone."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training has come, between two epochs."""
+
+    epochs: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    best_epoch: int = 0
+    best_value: float = -math.inf
+    waiting: int = 0
+
+    def after(self, steps: int, seconds: float) -> "Progress":
+        """One epoch later."""
+        return replace(self, epochs=self.epochs + 1, steps=self.steps + steps, seconds=self.seconds + seconds)
+
+    def judged(self, value: float) -> "Progress":
+        """With the validation value of the last epoch taken in."""
+        if value > self.best_value:
+            return replace(self, best_epoch=self.epochs, best_value=value, waiting=0)
+        return replace(self, waiting=self.waiting + 1)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to train. epochs: where to stop; horizon: the epochs that learning rate and mask schedules are made for.
+
+    evaluate: validation metrics, or None to train `epochs` epochs without looking.
+    save: called after each epoch with progress and whether it is the best so far.
+    """
+
+    phase: str
+    model: Backbone
+    batches: Batches
+    hooks: Hooks
+    settings: TrainingSettings
+    epochs: int
+    horizon: int
+    evaluate: Callable[[], Metrics] | None
+    save: Callable[[Progress, bool], None]
+
+
+def train(task: Task, progress: Progress, observer: Observer) -> Progress:
+    """Trains on from `progress` to the last epoch, or until validation has not improved for `patience` evaluations.
+
+    Raises TrainingError at the first loss that is not a finite number.
+    """
+    slots = sum(table.slots for table in task.model.tables.values())
+    observer.begin(Plan(task.phase, task.epochs, task.batches.per_epoch, progress.epochs, slots))
+    task.hooks.begin(_moment(task, progress.epochs, progress.steps))
+    try:
+        while progress.epochs < task.epochs and not _out_of_patience(task, progress):
+            begun = time.perf_counter()
+            loss = _train_epoch(task, progress, observer)
+            progress = progress.after(task.batches.per_epoch, time.perf_counter() - begun)
+            metrics = task.evaluate() if task.evaluate and _evaluation_is_due(task, progress) else {}
+            if metrics:
+                progress = progress.judged(metrics[task.settings.monitor])
+            is_best = bool(metrics) and progress.best_epoch == progress.epochs
+            task.save(progress, is_best)
+            observer.epoch(_record(task, progress, loss, metrics, is_best))
+    finally:
+        observer.end()
+    return progress
+
+
+def _train_epoch(task: Task, progress: Progress, observer: Observer) -> float:
+    """One epoch; its mean loss."""
+    tables, total = task.model.tables.values(), 0.0
+    for index in range(task.batches.per_epoch):
+        step = progress.steps + index + 1
+        moment = _moment(task, progress.epochs, step)
+        batch = task.batches.batch(progress.epochs, index)
+        loss = task.model.loss(batch)
+        if (extra := task.hooks.extra_loss(moment, batch)) is not None:
+            loss = loss + extra
+        value = loss.item()
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss is {value} at step {step} (epoch {progress.epochs + 1}): training has diverged; "
+                "try a smaller training.learning_rate or backbone.start_scale"
+            )
+        loss.backward()
+        update(tables, _learning_rate(task, step), step, task.settings)
+        task.hooks.after_update(moment)
+        for table in tables:
+            table.clear_gradient()
+        total += value
+        observer.step(step)
+    task.hooks.after_epoch(_moment(task, progress.epochs, progress.steps + task.batches.per_epoch))
+    return total / task.batches.per_epoch
+
+
+def _learning_rate(task: Task, step: int) -> float:
+    settings = task.settings
+    done = min(1.0, (step - 1) / (task.horizon * task.batches.per_epoch))
+    return settings.learning_rate * (settings.final_rate + (1 - settings.final_rate) * decayed(settings.decay, done))
+
+
+def _moment(task: Task, epoch: int, step: int) -> Moment:
+    def backward(factor: int) -> None:
+        for table in task.model.tables.values():
+            table.clear_gradient()
+        task.model.loss(task.batches.fresh(step, factor)).backward()
+
+    total_steps = task.horizon * task.batches.per_epoch
+    return Moment(epoch, step, total_steps, task.settings.seed, task.model.tables, backward)
+
+
+def _evaluation_is_due(task: Task, progress: Progress) -> bool:
+    return progress.epochs % task.settings.evaluate_every == 0 or progress.epochs == task.epochs
+
+
+def _out_of_patience(task: Task, progress: Progress) -> bool:
+    return task.evaluate is not None and 0 < task.settings.patience <= progress.waiting
+
+
+def _record(task: Task, progress: Progress, loss: float, metrics: Metrics, is_best: bool) -> EpochRecord:
+    return EpochRecord(
+        phase=task.phase,
+        epoch=progress.epochs,
+        step=progress.steps,
+        loss=loss,
+        learning_rate=_learning_rate(task, progress.steps),
+        seconds=progress.seconds,
+        slots=sum(table.slots for table in task.model.tables.values()),
+        best=is_best,
+        metrics=metrics,
+        method_state=task.hooks.state(),
+    )

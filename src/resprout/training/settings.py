@@ -1,0 +1,196 @@
+"""All settings of a run, each option declared once by the part that it belongs to.
+
+Command line, TOML files and `run.toml` are read against this one model, so an unknown key is refused everywhere.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from resprout import catalog
+from resprout.backbones import backbone
+from resprout.budget import Budget
+from resprout.data import DataSettings, FilterSettings, SplitSettings
+from resprout.errors import SettingsError
+from resprout.evaluation.ranking import METRICS
+from resprout.methods import method
+
+
+class TrainingSettings(BaseModel):
+    """The loop."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = Field(0, ge=0, description="everything random in the run follows from it")
+    epochs: int = Field(100, ge=1, description="epochs at most")
+    batch_size: int = Field(2048, ge=1, description="triplets a step")
+    sampling: Literal["user", "interaction"] = Field(
+        "interaction", description="interaction: each once an epoch; user: users uniformly, then one of their items"
+    )
+    learning_rate: float = Field(1e-2, gt=0, description="Adam's step size at the start")
+    decay: Literal["cosine", "linear", "constant"] = Field("cosine", description="how the learning rate falls")
+    final_rate: float = Field(0.01, ge=0, le=1, description="share of the learning rate that is left at the end")
+    beta_1: float = Field(0.9, ge=0, lt=1, description="Adam's decay of the first moment")
+    beta_2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the second moment")
+    epsilon: float = Field(1e-8, gt=0, description="Adam's guard against division by zero")
+    evaluate_every: int = Field(1, ge=1, description="epochs between two evaluations on validation data")
+    patience: int = Field(10, ge=0, description="evaluations without improvement before training stops; 0: never stop")
+    monitor: str = Field("recall@20", pattern="^[a-z_]+@[1-9][0-9]*$", description="validation metric that chooses")
+    refit: bool = Field(
+        False, description="then train once more on train and validation data, for the chosen number of epochs"
+    )
+    backend: str | None = Field(None, description="kernel backend; the fastest one if not given")
+
+
+class EvaluationSettings(BaseModel):
+    """What is measured."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cutoffs: tuple[int, ...] = Field((10, 20, 50), min_length=1, description="list lengths K of the metrics")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A run, resolved: every option of every section has its value."""
+
+    data: DataSettings
+    filter: FilterSettings
+    split: SplitSettings
+    backbone_name: str
+    backbone: backbone.Options
+    method_name: str
+    method: method.Options
+    budget: Budget | None
+    training: TrainingSettings
+    evaluation: EvaluationSettings
+
+    @property
+    def sections(self) -> dict[str, dict[str, Any]]:
+        """The settings as nested plain values, as they stand in `run.toml`; `resolve` takes them back."""
+        return {
+            "data": self.data.model_dump(exclude_none=True),
+            "filter": self.filter.model_dump(exclude_none=True),
+            "split": self.split.model_dump(exclude_none=True),
+            "backbone": {"name": self.backbone_name, **self.backbone.model_dump(exclude_none=True)},
+            "method": {"name": self.method_name, **self.method.model_dump(exclude_none=True)},
+            "budget": {} if self.budget is None else {"limit": str(self.budget)},
+            "training": self.training.model_dump(exclude_none=True),
+            "evaluation": {"cutoffs": list(self.evaluation.cutoffs)},
+        }
+
+
+_NAMED = {"backbone": "mf", "method": "dense"}
+SECTIONS = ("data", "filter", "split", "backbone", "method", "budget", "training", "evaluation")
+
+
+def resolve(values: Mapping[str, Any]) -> Settings:
+    """The settings given by nested values such as `{"training": {"epochs": 3}}`; what is missing takes its default.
+
+    Raises SettingsError naming the key, the value and what is valid.
+    """
+    for section, content in values.items():
+        if section not in SECTIONS:
+            raise catalog.unknown("settings", section, SECTIONS)
+        if not isinstance(content, Mapping):
+            raise SettingsError(f"{section} = {content!r}: expected a section of keys, like {section}.KEY = VALUE")
+    named = {section: dict(values.get(section, {})) for section in _NAMED}
+    names = {section: str(content.pop("name", _NAMED[section])) for section, content in named.items()}
+    backbone_options = catalog.load_backbone(names["backbone"]).Options
+    method_options = catalog.load_method(names["method"]).Options
+    budget = _validated("budget", _BudgetSection, values.get("budget", {})).limit
+    settings = Settings(
+        data=_validated("data", DataSettings, values.get("data", {})),
+        filter=_validated("filter", FilterSettings, values.get("filter", {})),
+        split=_validated("split", SplitSettings, values.get("split", {})),
+        training=_validated("training", TrainingSettings, values.get("training", {})),
+        evaluation=_validated("evaluation", EvaluationSettings, values.get("evaluation", {})),
+        backbone_name=names["backbone"],
+        backbone=_validated("backbone", backbone_options, named["backbone"]),
+        method_name=names["method"],
+        method=_validated("method", method_options, named["method"]),
+        budget=None if budget is None else Budget.parse(budget),
+    )
+    _check_monitor(settings)
+    return settings
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file of settings; SettingsError if it is missing or malformed."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"settings file {path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"settings file {path} is not TOML: {error}") from error
+
+
+def assignments(texts: Sequence[str]) -> dict[str, Any]:
+    """Nested values from texts like "training.epochs=3"; a value is TOML where it can be, else text.
+
+    >>> assignments(["training.epochs=3", "data.source=demo"])
+    {'training': {'epochs': 3}, 'data': {'source': 'demo'}}
+    """
+    values: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        section, dot, name = key.strip().partition(".")
+        if not (equals and dot and section and name):
+            raise SettingsError(f"--set {text!r}: expected section.key=value, like training.epochs=3")
+        values.setdefault(section, {})[name] = _toml_value(value.strip())
+    return values
+
+
+def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values, later layers over earlier ones."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for section, content in layer.items():
+            if isinstance(content, Mapping) and isinstance(result.get(section), dict):
+                result[section] |= content
+            else:
+                result[section] = dict(content) if isinstance(content, Mapping) else content
+    return result
+
+
+class _BudgetSection(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: str | None = Field(None, description="share of the dense weights like 20%, or deployed bytes like 8MB")
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _validated(section: str, model: type[Model], content: Mapping[str, Any]) -> Model:
+    for key in content:
+        if key not in model.model_fields:
+            raise catalog.unknown(section, key, model.model_fields)
+    try:
+        return model(**content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join([section, *map(str, first["loc"])])
+        raise SettingsError(f"{key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _check_monitor(settings: Settings) -> None:
+    metric, _, cutoff = settings.training.monitor.partition("@")
+    if metric not in METRICS:
+        raise catalog.unknown("training.monitor", metric, METRICS)
+    if int(cutoff) not in settings.evaluation.cutoffs:
+        raise SettingsError(
+            f"training.monitor = {settings.training.monitor!r}: {cutoff} is not one of evaluation.cutoffs "
+            f"{list(settings.evaluation.cutoffs)}"
+        )

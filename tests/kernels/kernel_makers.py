@@ -1,0 +1,103 @@
+"""Inputs for kernel tests. What a kernel reads or writes ends at a page that must not be touched; fresh memory is NaN."""
+
+import ctypes
+import mmap
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resprout.kernels.contract import F32, CompactRows, DenseRows, Links, Mask, NoRows, PackedRows, Rows
+from resprout.rng import stream
+
+# widths on both sides of 8, of every multiple of 16 that changes the code, and of 128, where a row takes a second pass
+WIDTHS = [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 300, 1024]
+KINDS = ["dense", "packed", "compact", "none"]
+
+A = TypeVar("A", bound=NDArray[Any])
+Flags = NDArray[np.bool_]
+F64 = NDArray[np.float64]
+
+_protect = ctypes.CDLL(None, use_errno=True).mprotect
+_protect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+
+
+def fenced(array: A) -> A:
+    """A copy that ends where a page begins that can be neither read nor written; the bytes before it are 0xFF."""
+    room = mmap.PAGESIZE * (1 + array.nbytes // mmap.PAGESIZE)
+    memory = np.frombuffer(mmap.mmap(-1, room + mmap.PAGESIZE), np.uint8)
+    memory[:room] = 0xFF
+    assert _protect(memory.ctypes.data + room, mmap.PAGESIZE, 0) == 0
+    copy = memory[room - array.nbytes : room].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def fresh(*shape: int) -> F32:
+    """An output of NaN, fenced."""
+    return fenced(np.full(shape, np.nan, np.float32))
+
+
+def nothing_before(array: NDArray[Any]) -> bool:
+    """Whether the bytes before a fenced array are as they were made."""
+    return bool((array.base[: len(array.base) - mmap.PAGESIZE - array.nbytes] == 0xFF).all())
+
+
+def mask_bits(active: Flags) -> Mask:
+    """The bools `[rows, width]` in the contract's form, made by way of bytes."""
+    rows, width = active.shape
+    if width <= 8:
+        return fenced(np.packbits(active, axis=1, bitorder="little"))
+    padded = np.zeros((rows, -(-width // 16) * 16), bool)
+    padded[:, :width] = active
+    return fenced(np.packbits(padded, axis=1, bitorder="little").view("<u2"))
+
+
+def is_active(mask: Mask, width: int) -> Flags:
+    """The inverse of `mask_bits`; fails if a bit beyond the width is set."""
+    bits = np.unpackbits(mask.view(np.uint8), axis=1, bitorder="little")
+    assert not bits[:, width:].any()
+    return bits[:, :width].astype(bool)
+
+
+def some_active(rows: int, width: int, name: str) -> Flags:
+    """About half of the positions; the second row is full, the third and the last are empty."""
+    active = stream(0, "active", name, rows, width).random((rows, width)) < 0.5
+    active[1:2] = True
+    active[2:3] = False
+    active[3:][-1:] = False
+    return active
+
+
+def packed(table: F32, active: Flags, starts: type[np.signedinteger[Any]] = np.int32) -> PackedRows:
+    first_slots = np.zeros(len(table) + 1, starts)
+    np.cumsum(active.sum(1), out=first_slots[1:])
+    return PackedRows(mask_bits(active), fenced(first_slots), fenced(table[active]))
+
+
+def make_rows(kind: str, rows: int, width: int, starts: Any = np.int32, name: str = "") -> tuple[Rows, F64]:
+    """Rows stored in the way called `kind`, and the same as a whole float64 table."""
+    table = stream(0, "table", kind, name).standard_normal((rows, width)).astype(np.float32)
+    if kind == "none":
+        return NoRows(), np.zeros((rows, width))
+    if kind == "dense":
+        return DenseRows(fenced(table)), table.astype(np.float64)
+    if kind == "packed":
+        active = some_active(rows, width, name)
+        return packed(table, active, starts), np.where(active, table, 0).astype(np.float64)
+    stored = stream(0, "stored", name).random(rows) < 0.5
+    positions = np.where(stored, np.cumsum(stored) - 1, -1).astype(np.int32)
+    return CompactRows(fenced(positions), fenced(table[stored])), np.where(stored[:, None], table, 0).astype(np.float64)
+
+
+def make_links(lists: int, rows: int, longest: int = 40) -> Links:
+    """Lists of up to six links with repeats; the first and the last are empty, the third has `longest` links."""
+    random = stream(0, "links", lists, rows, longest)
+    lengths = random.integers(0, 7, lists)
+    lengths[:1] = 0
+    lengths[2:3] = longest
+    lengths[3:][-1:] = 0
+    starts = np.zeros(lists + 1, np.int64)
+    np.cumsum(lengths, out=starts[1:])
+    ids = random.integers(0, rows, starts[-1]).astype(np.int32)
+    return Links(fenced(starts), fenced(ids), fenced(random.standard_normal(starts[-1]).astype(np.float32)))

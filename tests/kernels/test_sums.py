@@ -1,0 +1,167 @@
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from kernel_makers import KINDS, WIDTHS, F64, fenced, fresh, make_links, make_rows, mask_bits, nothing_before
+from numpy.typing import NDArray
+
+from resprout.kernels import cpu_numba
+from resprout.kernels.contract import CompactRows, DenseRows, F32, Links, NoRows, PackedRows
+from resprout.kernels.cpu_numba.sums import even_parts
+
+ROWS = 9
+LISTS = 12  # more lists than rows: `add` has as many rows as there are lists
+
+
+def assert_sums(
+    out: F32, links: Links, lists: NDArray[Any] | range, source: F64, add: F64, scale: float = 1.0
+) -> None:
+    """Against sums in float64; float32 may be off by its rounding of the terms."""
+    for i, r in enumerate(lists):
+        total, size = add[r].copy(), np.abs(add[r])
+        for k in range(links.starts[r], links.starts[r + 1]):
+            total += np.float64(links.weights[k]) * source[links.ids[k]]
+            size += np.abs(links.weights[k] * source[links.ids[k]])
+        assert (np.abs(out[i] - scale * total) <= 1e-5 * abs(scale) * size).all()
+    assert nothing_before(out)
+
+
+def test_known_sums(backend: ModuleType) -> None:
+    # rows 0: (1, 2, -), 1: (-, -, 3), 2: (-, -, -), 3: (4, 5, 6), slots side by side
+    active = np.array([[1, 1, 0], [0, 0, 1], [0, 0, 0], [1, 1, 1]], bool)
+    values = fenced(np.arange(1, 7, dtype=np.float32))
+    rows = PackedRows(mask_bits(active), fenced(np.array([0, 2, 3, 3, 6], np.int32)), values)
+    starts, ids = np.array([0, 0, 3, 4]), np.array([0, 3, 3, 1], np.int32)
+    links = Links(fenced(starts), fenced(ids), fenced(np.array([10, 1, -2, 100], np.float32)))
+    add = DenseRows(fenced(np.array([[1, 1, 1], [2, 2, 2], [0, 0, 7]], np.float32)))
+    out = fresh(3, 3)
+    backend.sum_links(links, 0, rows, add, 0.5, out)
+    assert out.tolist() == [[0.5, 0.5, 0.5], [4, 8.5, -2], [0, 0, 153.5]]
+    out = fresh(3, 3)
+    backend.sum_links_of(links, fenced(np.array([2, 1, 2], np.int32)), rows, NoRows(), 2.0, out)
+    assert out.tolist() == [[0, 0, 600], [12, 30, -12], [0, 0, 600]]
+    out = fresh(3, 3)
+    backend.read_rows(fenced(np.array([3, 2, 0], np.int32)), rows, out)
+    assert out.tolist() == [[4, 5, 6], [0, 0, 0], [1, 2, 0]]
+    out = fresh(2, 3)
+    backend.read_range(1, CompactRows(np.array([-1, 1, -1], np.int32), np.array([[7, 8, 9], [1, 2, 3]], np.float32)), out)
+    assert out.tolist() == [[1, 2, 3], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("kind", ["packed", "dense"])
+def test_sums_at_every_width(backend: ModuleType, kind: str, width: int) -> None:
+    links = make_links(LISTS, ROWS)
+    (source, source_table), (add, add_table) = make_rows(kind, ROWS, width), make_rows(kind, LISTS, width, name="add")
+    out = fresh(LISTS - 2, width)
+    backend.sum_links(links, 2, source, add, -0.7, out)
+    assert_sums(out, links, range(2, LISTS), source_table, add_table, -0.7)
+
+
+@pytest.mark.parametrize("source_kind", KINDS)
+@pytest.mark.parametrize("add_kind", KINDS)
+def test_sums_of_every_kind(backend: ModuleType, source_kind: str, add_kind: str) -> None:
+    links, width = make_links(LISTS, ROWS), 40
+    source, source_table = make_rows(source_kind, ROWS, width)
+    add, add_table = make_rows(add_kind, LISTS, width, name="add")
+    out = fresh(LISTS, width)
+    backend.sum_links(links, 0, source, add, 1.5, out)
+    assert_sums(out, links, range(LISTS), source_table, add_table, 1.5)
+    lists = fenced(np.array([5, 2, 11, 2, 0, 2], np.int32))
+    out = fresh(len(lists), width)
+    backend.sum_links_of(links, lists, source, add, 1.5, out)
+    assert_sums(out, links, lists, source_table, add_table, 1.5)
+
+
+@pytest.mark.parametrize("width", [7, 40, 129])
+@pytest.mark.parametrize("starts", [np.int32, np.int64])
+def test_both_widths_of_row_starts(backend: ModuleType, width: int, starts: type) -> None:
+    links = make_links(LISTS, ROWS)
+    source, source_table = make_rows("packed", ROWS, width, starts)
+    out = fresh(LISTS, width)
+    backend.sum_links(links, 0, source, NoRows(), 1.0, out)
+    assert_sums(out, links, range(LISTS), source_table, np.zeros((LISTS, width)))
+    read = fresh(ROWS, width)
+    backend.read_range(0, source, read)
+    np.testing.assert_array_equal(read, source_table)
+
+
+@pytest.mark.parametrize("kind", ["packed", "compact"])
+def test_one_very_long_list(backend: ModuleType, kind: str) -> None:
+    links = make_links(LISTS, ROWS, longest=20_000)
+    source, table = make_rows(kind, ROWS, 40)
+    out = fresh(LISTS, 40)
+    backend.sum_links(links, 0, source, NoRows(), 1.0, out)
+    assert_sums(out, links, range(LISTS), table, np.zeros((LISTS, 40)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_lists_and_one_list(backend: ModuleType, kind: str) -> None:
+    width = 40
+    source, table = make_rows(kind, ROWS, width)
+    for first, count in ((0, 0), (2, 0), (2, 1), (LISTS, 0)):
+        links, out = make_links(LISTS, ROWS), fresh(count, width)
+        backend.sum_links(links, first, source, NoRows(), 1.0, out)
+        assert_sums(out, links, range(first, first + count), table, np.zeros((LISTS, width)))
+        lists = fenced(np.arange(first, first + count, dtype=np.int32))
+        out = fresh(count, width)
+        backend.sum_links_of(links, lists, source, NoRows(), 1.0, out)
+        assert_sums(out, links, lists, table, np.zeros((LISTS, width)))
+
+
+def test_lists_without_a_link(backend: ModuleType) -> None:
+    nothing = Links(fenced(np.zeros(4, np.int64)), fenced(np.zeros(0, np.int32)), fenced(np.zeros(0, np.float32)))
+    add, table = make_rows("packed", 3, 40)
+    out = fresh(3, 40)
+    backend.sum_links(nothing, 0, add, add, 3.0, out)
+    assert_sums(out, nothing, range(3), table, table, 3.0)
+
+
+@pytest.mark.parametrize("parts", [[0, LISTS], [0, 0, 3, 3, 4, LISTS, LISTS]])
+def test_any_parts_give_the_same_sums(parts: list[int]) -> None:
+    links = make_links(LISTS, ROWS)
+    source, table = make_rows("compact", ROWS, 40)
+    out = fresh(LISTS, 40)
+    cpu_numba.sum_links(links, 0, source, NoRows(), 1.0, out, np.array(parts))
+    assert_sums(out, links, range(LISTS), table, np.zeros((LISTS, 40)))
+
+
+@pytest.mark.parametrize("lengths", [[], [0], [5], [0] * 1000, [10**6] + [1] * 999, list(range(1000))])
+def test_even_parts_cover_all_rows_once(lengths: list[int]) -> None:
+    starts = 17 + np.cumsum([0, *lengths])
+    parts = even_parts(starts)
+    assert parts[0] == 0
+    assert parts[-1] == len(lengths)
+    assert (np.diff(parts) >= 0).all()
+
+
+def test_even_parts_cost_about_the_same() -> None:
+    parts = even_parts(np.cumsum([0, *range(1000)]))
+    costs = [sum(range(begin, end)) for begin, end in zip(parts, parts[1:], strict=False)]
+    assert max(costs) < 1.2 * np.mean(costs)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("kind", ["packed", "dense"])
+def test_reads_at_every_width(backend: ModuleType, kind: str, width: int) -> None:
+    source, table = make_rows(kind, ROWS, width)
+    ids = fenced(np.array([8, 0, 0, 2, 1, 5, 1], np.int32))
+    out = fresh(len(ids), width)
+    backend.read_rows(ids, source, out)
+    np.testing.assert_array_equal(out, table[ids])
+    assert nothing_before(out)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reads_of_every_kind(backend: ModuleType, kind: str) -> None:
+    source, table = make_rows(kind, ROWS, 40)
+    for first, count in ((0, ROWS), (3, 5), (8, 1), (4, 0), (ROWS, 0)):
+        out = fresh(count, 40)
+        backend.read_range(first, source, out)
+        np.testing.assert_array_equal(out, table[first : first + count])
+        ids = fenced(np.arange(first, first + count, dtype=np.int32)[::-1].copy())
+        out = fresh(count, 40)
+        backend.read_rows(ids, source, out)
+        np.testing.assert_array_equal(out, table[first : first + count][::-1])
+        assert nothing_before(out)

@@ -1,0 +1,127 @@
+"""The four operations against torch's own gradients in float64, for both storages."""
+
+import numpy as np
+import pytest
+import torch
+
+from resprout.budget import Shape
+from resprout.kernels.contract import Links
+from resprout.kernels.select import choose
+from resprout.tables import autograd
+from resprout.tables.build import build_tables
+from resprout.tables.initial import Start
+from resprout.tables.smoothing import Smoothing
+
+ROWS = 70
+IDS = np.array([3, 3, 0, 69, 12, 3, 0, 41], np.int32)
+
+
+def make_table(storage, width):
+    shape = Shape("table", ROWS, width)
+    slots = [max(1, shape.weights // 3)]
+    return build_tables([shape], storage, slots, Start("normal", 0.5, 7), False, choose().backend)["table"]
+
+
+def make_links():
+    random = np.random.default_rng(1)
+    dense = np.triu(random.random((ROWS, ROWS)) < 0.1, 1) * random.random((ROWS, ROWS))
+    dense = (dense + dense.T).astype(np.float32)
+    rows, columns = np.nonzero(dense)
+    starts = np.searchsorted(rows, np.arange(ROWS + 1)).astype(np.int64)
+    return Links(starts, columns.astype(np.int32), dense[rows, columns]), torch.from_numpy(dense).double()
+
+
+def check(table, ours, truth):
+    """`ours(table)` and `truth(weights in float64)` must give the same loss and the same gradient of the weights."""
+    weights = torch.from_numpy(table.read_range(0, ROWS)).double().requires_grad_()
+    expected = truth(weights)
+    (expected_gradient,) = torch.autograd.grad(expected, weights)
+    loss = ours(table)
+    loss.backward()
+    gradient = np.concatenate([block.copy() for _, block in table.gradient_blocks()])
+    table.clear_gradient()
+    scale = expected_gradient.abs().max().item()
+    np.testing.assert_allclose(loss.item(), expected.item(), rtol=1e-5)
+    np.testing.assert_allclose(gradient, expected_gradient.numpy(), atol=2e-6 * scale)
+
+
+@pytest.fixture(params=["dense", "packed"])
+def storage(request):
+    return request.param
+
+
+@pytest.mark.parametrize("width", [1, 8, 17, 64, 130])
+def test_rows(storage, width):
+    ids = torch.from_numpy(IDS).long()
+    check(make_table(storage, width), lambda t: autograd.rows(t, IDS).pow(3).sum(), lambda w: w[ids].pow(3).sum())
+
+
+@pytest.mark.parametrize("width", [5, 64])
+def test_bags_with_an_empty_one_and_repeated_rows(storage, width):
+    starts = np.array([0, 3, 3, 8])
+    weights = np.array([0.5, -1, 2, 1, 1, 0.25, 3, -2], np.float32)
+
+    def truth(w):
+        weighted = torch.from_numpy(weights).double()[:, None] * w[torch.from_numpy(IDS).long()]
+        return torch.stack([weighted[a:b].sum(0) for a, b in zip(starts, starts[1:], strict=False)]).sin().sum()
+
+    check(make_table(storage, width), lambda t: autograd.bags(t, IDS, starts, weights).sin().sum(), truth)
+
+
+@pytest.mark.parametrize("width", [5, 64])
+def test_scores_and_the_gradient_of_the_queries(storage, width):
+    queries = torch.randn(3, width, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    table = make_table(storage, width)
+    check(table, lambda t: autograd.scores(t, queries).pow(2).sum(), lambda w: (queries.double() @ w.T).pow(2).sum())
+    whole = torch.from_numpy(table.read_range(0, ROWS)).double()
+    expected = 2 * (queries.detach().double() @ whole.T) @ whole
+    np.testing.assert_allclose(queries.grad, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("hops", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("width", [5, 64])
+def test_smoothed_rows(storage, width, hops):
+    links, dense = make_links()
+    smoothing = Smoothing(links, hops)
+    ids = torch.from_numpy(IDS).long()
+
+    def truth(w):
+        total = smoothed = w
+        for _ in range(hops):
+            smoothed = dense @ smoothed
+            total = total + smoothed
+        return (total / (hops + 1))[ids].sin().sum()
+
+    table = make_table(storage, width)
+    for _ in range(2):  # the second time in borrowed buffers that hold old numbers
+        check(table, lambda t: autograd.smoothed_rows(t, smoothing, IDS).sin().sum(), truth)
+
+
+def test_gradients_of_several_operations_add_up(storage):
+    links, dense = make_links()
+    smoothing, ids = Smoothing(links, 2), torch.from_numpy(IDS).long()
+
+    def ours(t):
+        smoothed = autograd.smoothed_rows(t, smoothing, IDS).pow(2).sum()
+        return smoothed + autograd.rows(t, IDS).sin().sum() + autograd.rows(t, IDS[:3]).pow(3).sum()
+
+    def truth(w):
+        smoothed = ((w + dense @ w + dense @ dense @ w) / 3)[ids].pow(2).sum()
+        return smoothed + w[ids].sin().sum() + w[ids[:3]].pow(3).sum()
+
+    check(make_table(storage, 20), ours, truth)
+
+
+def test_two_pending_smoothed_gradients_do_not_share_a_buffer(storage):
+    links, dense = make_links()
+    smoothing, ids = Smoothing(links, 3), torch.from_numpy(IDS).long()
+    powers = torch.eye(ROWS).double() + dense + dense @ dense + dense @ dense @ dense
+
+    def ours(t):
+        first = autograd.smoothed_rows(t, smoothing, IDS).sin().sum()
+        return first + autograd.smoothed_rows(t, smoothing, IDS[:4]).pow(2).sum()
+
+    def truth(w):
+        return (powers @ w / 4)[ids].sin().sum() + (powers @ w / 4)[ids[:4]].pow(2).sum()
+
+    check(make_table(storage, 20), ours, truth)

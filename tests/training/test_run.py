@@ -1,0 +1,188 @@
+"""Runs from settings to result, on a small data set from a file."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from resprout.artifact.files import read_tensors
+from resprout.errors import BudgetExceeded, RunError, SettingsError, TrainingError
+from resprout.training import run
+from resprout.training.observers import Observer
+from resprout.training.settings import assignments, merged, resolve
+
+METHODS = {
+    "dense": [],
+    "narrow": ["budget.limit=50%"],
+    "random": ["budget.limit=30%"],
+    "dsl": ["budget.limit=30%", "method.regrow_every=3", "method.scale_start=true"],
+    "dsl, last batch": ["budget.limit=30%", "method.regrow_every=2", "method.growth_batches=0"],
+    "dsl, random, joint": ["budget.limit=1800B", "method.grow=random", "method.regrow_every=2", "method.scope=joint"],
+}
+
+
+class Stop(Exception):  # noqa: N818
+    """Stands for a kill."""
+
+
+class StopAt(Observer):
+    def __init__(self, step):
+        self.stop_at, self.steps = step, 0
+
+    def step(self, step):
+        self.steps += 1
+        if self.steps == self.stop_at:
+            raise Stop
+
+
+@pytest.fixture(scope="module")
+def data_file(tmp_path_factory):
+    random = np.random.default_rng(0)
+    users, items = np.nonzero((np.add.outer(np.arange(40), np.arange(30)) % 2 == 0) & (random.random((40, 30)) < 0.8))
+    path = tmp_path_factory.mktemp("data") / "checkerboard.csv"
+    path.write_text("user_id,item_id\n" + "".join(f"u{u},i{i}\n" for u, i in zip(users, items, strict=True)))
+    return path
+
+
+@pytest.fixture
+def settings(data_file):
+    def make(method="dense", *more):
+        common = [
+            f"data.source={data_file}", "backbone.name=lightgcn", "backbone.width=16", "training.epochs=6",
+            "training.batch_size=64", "training.learning_rate=0.05", "evaluation.cutoffs=[5,20]",
+            f"method.name={method.split(',')[0]}",
+        ]  # fmt: skip
+        return resolve(merged(*(assignments([text]) for text in (*common, *METHODS[method], *more))))
+
+    return make
+
+
+def files_of(folder):
+    tensors = {}
+    for path in ("checkpoint/best.safetensors", "checkpoint/last.safetensors", "model/tables.safetensors"):
+        arrays, _ = read_tensors(folder / path)
+        tensors |= {f"{path}:{name}": array.tobytes() for name, array in arrays.items()}
+    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for record in metrics:
+        del record["seconds"]
+    result = json.loads((folder / "result.json").read_text())
+    for phase in (result["cost"], *result["cost"]["stages"]):
+        for key in ("seconds", "train_seconds", "peak_rss_bytes"):
+            phase.pop(key, None)
+    return tensors, metrics, result
+
+
+@pytest.mark.parametrize("backbone", ["lightgcn", "mf"])
+@pytest.mark.parametrize("method", METHODS)
+def test_interrupted_and_resumed_equals_uninterrupted(settings, tmp_path, method, backbone):
+    chosen = settings(method, f"backbone.name={backbone}", "training.refit=true", "training.evaluate_every=2")
+    run.start(chosen, tmp_path / "whole", Observer())
+    with pytest.raises(Stop):
+        run.start(chosen, tmp_path / "halves", StopAt(9))
+    stops = 0
+    for stop_at in itertools.cycle((1, 10, 16)):
+        try:
+            run.resume(tmp_path / "halves", StopAt(stop_at))
+            break
+        except Stop:
+            stops += 1
+    assert stops >= 3
+    assert files_of(tmp_path / "halves") == files_of(tmp_path / "whole")
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(settings, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run.start(settings("dsl", f"training.seed={seed}"), tmp_path / name, Observer())
+    a, b, c = (files_of(tmp_path / name) for name in "abc")
+    assert a == b
+    assert a[0] != c[0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_result_has_the_promised_keys_and_keeps_to_the_budget(settings, tmp_path, method):
+    result = run.start(settings(method), tmp_path / "run", Observer())
+    assert result == json.loads((tmp_path / "run" / "result.json").read_text())
+    assert {"dataset", "backbone", "method", "seed", "budget", "validation", "test", "cost"} <= result.keys()
+    assert {"share", "slots", "dense_weights", "deployed_bytes", "dense_bytes"} <= result["budget"].keys()
+    assert {
+        "train_seconds", "peak_table_bytes", "peak_rss_bytes", "macs_nominal_training", "macs_executed_training",
+        "macs_nominal_inference", "macs_executed_inference", "stages",
+    } <= result["cost"].keys()  # fmt: skip
+    assert {"recall@20", "ndcg@20", "hr@20", "recall_capped@5", "precision@5", "mrr@5"} <= result["test"].keys()
+    assert result["budget"]["dense_weights"] == 70 * 16
+    limits = {"dense": 1.0, "narrow": 0.5, "dsl, random, joint": 1.0}
+    assert 0 < result["budget"]["share"] <= limits.get(method, 0.3)
+    if method == "dsl, random, joint":
+        assert 1800 - 4 < result["budget"]["deployed_bytes"] <= 1800
+    tables, _ = read_tensors(tmp_path / "run/model/tables.safetensors")
+    assert sum(array.nbytes for array in tables.values()) == result["budget"]["deployed_bytes"]
+
+
+def test_it_learns_and_deploys_the_best_epoch(settings, tmp_path):
+    result = run.start(settings("dense", "training.epochs=40", "backbone.l2=0.05"), tmp_path / "run", Observer())
+    records = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    values = [record["metrics"]["recall@20"] for record in records]
+    assert result["validation"]["recall@20"] == max(values)
+    assert result["epochs"]["chosen"] == 1 + values.index(max(values))
+    assert result["test"]["recall@20"] > 0.95
+
+
+def test_patience_stops_early_and_none_never(settings, tmp_path):
+    stopped = run.start(settings("dense", "training.epochs=60", "training.patience=2"), tmp_path / "a", Observer())
+    assert stopped["epochs"]["trained"] == stopped["epochs"]["chosen"] + 2 < 60
+    patient = run.start(settings("dense", "training.epochs=30", "training.patience=0"), tmp_path / "b", Observer())
+    assert patient["epochs"]["trained"] == 30
+
+
+def test_refit_trains_on_validation_data_too_for_the_chosen_epochs(settings, tmp_path):
+    result = run.start(settings("dense", "training.refit=true"), tmp_path / "run", Observer())
+    phases = {stage["phase"]: stage for stage in result["cost"]["stages"]}
+    assert phases["refit"]["epochs"] == result["epochs"]["chosen"]
+    history, _ = read_tensors(tmp_path / "run/model/interactions.safetensors")
+    plain = run.start(settings("dense"), tmp_path / "plain", Observer())
+    without, _ = read_tensors(tmp_path / "plain/model/interactions.safetensors")
+    sizes = [next(a.size for name, a in arrays.items() if name.endswith("items")) for arrays in (history, without)]
+    assert sizes[0] > sizes[1]
+    assert plain["validation"] == result["validation"]
+
+
+def test_methods_under_comparison_share_split_starting_values_and_batches(settings, tmp_path):
+    for method in ("dense", "random"):
+        run.start(settings(method), tmp_path / method, Observer())
+    splits = [read_tensors(tmp_path / method / "split.safetensors")[0] for method in ("dense", "random")]
+    np.testing.assert_array_equal(splits[0]["assignment"], splits[1]["assignment"])
+
+
+def test_a_loss_that_is_no_number_stops_the_run_with_its_step(settings, tmp_path):
+    with pytest.raises(TrainingError, match=r"loss is nan at step [0-9]+ \(epoch [0-9]+\)|loss is inf"):
+        run.start(settings("dense", "training.learning_rate=1e30"), tmp_path / "run", Observer())
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "error", "message"),
+    [
+        ("dense", ["budget.limit=50%"], SettingsError, "cannot keep to a budget"),
+        ("dsl", ["budget.limit=300B"], BudgetExceeded, "too small"),
+        ("dsl", ["budget.limit=9MB"], SettingsError, "above the 4,480 bytes"),
+        ("narrow", ["budget.limit=1%"], BudgetExceeded, "no column left"),
+        ("dsl", ["split.kind=held_out_users"], SettingsError, "cannot rank others"),
+    ],
+)
+def test_what_can_be_refused_is_refused_before_a_folder_is_made(settings, tmp_path, method, more, error, message):
+    with pytest.raises(error, match=message):
+        run.start(settings(method, *more), tmp_path / "run", Observer())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_holds_another_run_is_left_alone(settings, tmp_path):
+    run.start(settings("dense"), tmp_path / "run", Observer())
+    before = files_of(tmp_path / "run")
+    with pytest.raises(RunError, match="holds another run"):
+        run.start(settings("dense"), tmp_path / "run", Observer())
+    assert files_of(tmp_path / "run") == before
+
+
+def test_resuming_a_finished_run_gives_its_result(settings, tmp_path):
+    result = run.start(settings("dense"), tmp_path / "run", Observer())
+    assert run.resume(tmp_path / "run", Observer()) == result
