@@ -50,7 +50,8 @@ class Run:
 
     def __str__(self) -> str:
         result, budget = self.result, self.result["budget"]
-        metrics = "  ".join(f"{name} {value:.4f}" for name, value in self.test.items() if name.endswith("@20"))
+        shown = [name for name in self.test if name.startswith(("recall@", "ndcg@"))]
+        metrics = "  ".join(f"{name} {self.test[name]:.4f}" for name in shown)
         return (
             f"{result['backbone']}, {result['method']}, seed {result['seed']} on {result['dataset']}: {self.folder}\n"
             f"test: {metrics}\n"
@@ -101,7 +102,7 @@ def resume(folder: str | os.PathLike[str], frame: Any = None, *, observer: Obser
 
 
 def settings_of(values: Section) -> Settings:
-    """The settings given by nested values; the path of data becomes absolute, so that the run can go on from anywhere."""
+    """The settings given by nested values; a path of data becomes absolute, for a run that goes on from elsewhere."""
     settings = resolve(values)
     source = settings.data.source
     path = Path(source).expanduser()

@@ -186,10 +186,10 @@ def test_a_file_that_is_not_there(tmp_path):
 
 
 def test_json_and_text(tmp_path):
-    write_json(tmp_path / "deep" / "a.json", {"α": [1, None, 0.1]})
-    assert read_json(tmp_path / "deep" / "a.json") == {"α": [1, None, 0.1]}
-    write_text(tmp_path / "a.txt", "α\n")
-    assert (tmp_path / "a.txt").read_bytes() == "α\n".encode()
+    write_json(tmp_path / "deep" / "a.json", {"ß": [1, None, 0.1]})
+    assert read_json(tmp_path / "deep" / "a.json") == {"ß": [1, None, 0.1]}
+    write_text(tmp_path / "a.txt", "ß\n")
+    assert (tmp_path / "a.txt").read_bytes() == "ß\n".encode()
     for content in (b"{'a': 1}", b"\xff", b"[" * 100_000):
         (tmp_path / "bad.json").write_bytes(content)
         with pytest.raises(RunError, match=r"bad\.json is not a JSON file"):
@@ -198,7 +198,7 @@ def test_json_and_text(tmp_path):
 
 def test_a_place_that_cannot_be_written_to(tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(RunError, match="cannot be written: (Not a directory|File exists)"):
+    with pytest.raises(RunError, match=r"cannot be written: (Not a directory|File exists)"):
         write_text(tmp_path / "file" / "a.txt", "x")
     (tmp_path / "folder").mkdir()
     with pytest.raises(RunError, match="folder cannot be written: Is a directory"):

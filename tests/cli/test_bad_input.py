@@ -82,7 +82,7 @@ def test_ids_that_are_no_integers_where_integers_were_asked_for(refused, file):
 def test_ids_of_mixed_type_in_a_list():
     import resprout
 
-    with pytest.raises(resprout.DataError, match="integers and text|mixed|different types"):
+    with pytest.raises(resprout.DataError, match="different types"):
         resprout.train([(1, "a"), ("two", "b"), (2.5, "c")], epochs=1)
 
 

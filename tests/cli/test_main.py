@@ -59,9 +59,7 @@ def test_help_is_fast():
         before = os.times()
         subprocess.run([sys.executable, "-m", "resprout.cli.main", "--help"], capture_output=True, check=True)
         after = os.times()
-        spent.append(
-            after.children_user + after.children_system - before.children_user - before.children_system
-        )
+        spent.append(after.children_user + after.children_system - before.children_user - before.children_system)
     assert min(spent) < 0.3
 
 
@@ -90,7 +88,9 @@ def test_ctrl_c_exits_with_130_and_the_hint():
     assert result.stderr == "resprout: interrupted; go on with: x\n"
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["train", "--nonsense"], ["train", "--epochs", "three"], ["recommend"]])
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["train", "--nonsense"], ["train", "--epochs", "three"], ["recommend"]]
+)
 def test_wrong_usage_is_exit_code_2(arguments):
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
@@ -112,4 +112,3 @@ def test_ctrl_c_in_training_says_how_to_go_on(books_csv, tmp_path, wait_for_line
     assert errors.splitlines()[-1] == f"resprout: interrupted; go on with: resprout train --resume {run}"
     assert "Traceback" not in errors
     assert not CONTROL.search(errors)
-

@@ -1,4 +1,4 @@
-"""Inputs for kernel tests. What a kernel reads or writes ends at a page that must not be touched; fresh memory is NaN."""
+"""Inputs for kernel tests: what a kernel is given ends at a page that must not be touched; fresh memory is NaN."""
 
 import ctypes
 import mmap

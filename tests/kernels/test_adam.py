@@ -2,7 +2,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from kernel_makers import WIDTHS, F64, fenced, is_active, make_rows, nothing_before, packed
+from kernel_makers import F64, WIDTHS, fenced, is_active, make_rows, nothing_before, packed
 
 from resprout.kernels.contract import F32, AdamStep, PackedRows
 from resprout.rng import stream

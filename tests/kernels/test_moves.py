@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_makers import WIDTHS, F32, fenced, is_active, mask_bits, nothing_before, packed, some_active
+from kernel_makers import F32, WIDTHS, fenced, is_active, mask_bits, nothing_before, packed, some_active
 from numpy.typing import NDArray
 
 from resprout.kernels import cpu_numba, reference
@@ -108,7 +108,10 @@ def test_survivors_keep_value_and_moments_and_new_slots_start_at_zero(
     active, toggle = some_active(9, width, "moves"), random.random((9, width)) < 0.3
     rows = packed(table, active, starts)
     grown = max(0, (toggle & ~active).sum() - (toggle & active).sum())
-    room = [fenced(np.append(a, np.full(grown, np.nan, np.float32))) for a in (rows.values, table[active] + 1, table[active] + 2)]
+    room = [
+        fenced(np.append(a, np.full(grown, np.nan, np.float32)))
+        for a in (rows.values, table[active] + 1, table[active] + 2)
+    ]
     rows, bits = rows._replace(values=room[0]), mask_bits(toggle)
 
     assert backend.drop_slots(rows, (room[1], room[2]), bits) == (active & ~toggle).sum()

@@ -1,22 +1,21 @@
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-from kernel_makers import KINDS, WIDTHS, F64, fenced, fresh, make_links, make_rows, mask_bits, nothing_before
+from kernel_makers import F64, KINDS, WIDTHS, fenced, fresh, make_links, make_rows, mask_bits, nothing_before
 from numpy.typing import NDArray
 
 from resprout.kernels import cpu_numba
-from resprout.kernels.contract import CompactRows, DenseRows, F32, Links, NoRows, PackedRows
+from resprout.kernels.contract import F32, CompactRows, DenseRows, Links, NoRows, PackedRows
 from resprout.kernels.cpu_numba.sums import even_parts
 
 ROWS = 9
 LISTS = 12  # more lists than rows: `add` has as many rows as there are lists
 
 
-def assert_sums(
-    out: F32, links: Links, lists: NDArray[Any] | range, source: F64, add: F64, scale: float = 1.0
-) -> None:
+def assert_sums(out: F32, links: Links, lists: NDArray[Any] | range, source: F64, add: F64, scale: float = 1.0) -> None:
     """Against sums in float64; float32 may be off by its rounding of the terms."""
     for i, r in enumerate(lists):
         total, size = add[r].copy(), np.abs(add[r])
@@ -45,7 +44,9 @@ def test_known_sums(backend: ModuleType) -> None:
     backend.read_rows(fenced(np.array([3, 2, 0], np.int32)), rows, out)
     assert out.tolist() == [[4, 5, 6], [0, 0, 0], [1, 2, 0]]
     out = fresh(2, 3)
-    backend.read_range(1, CompactRows(np.array([-1, 1, -1], np.int32), np.array([[7, 8, 9], [1, 2, 3]], np.float32)), out)
+    backend.read_range(
+        1, CompactRows(np.array([-1, 1, -1], np.int32), np.array([[7, 8, 9], [1, 2, 3]], np.float32)), out
+    )
     assert out.tolist() == [[1, 2, 3], [0, 0, 0]]
 
 
@@ -138,7 +139,7 @@ def test_even_parts_cover_all_rows_once(lengths: list[int]) -> None:
 
 def test_even_parts_cost_about_the_same() -> None:
     parts = even_parts(np.cumsum([0, *range(1000)]))
-    costs = [sum(range(begin, end)) for begin, end in zip(parts, parts[1:], strict=False)]
+    costs = [sum(range(begin, end)) for begin, end in pairwise(parts)]
     assert max(costs) < 1.2 * np.mean(costs)
 
 

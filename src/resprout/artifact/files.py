@@ -72,7 +72,7 @@ def read_tensors(path: Path) -> tuple[Arrays, dict[str, str]]:
     about = header.pop(_ABOUT, {})
     if not isinstance(about, dict) or not all(isinstance(text, str) for text in about.values()):
         raise _foreign(path, f"{_ABOUT} is not a list of texts by name")
-    _check_cover(path, header, len(content) - begin)
+    _check_cover(path, header, begin, len(content))
     return {name: _view(path, name, entry, content[begin:]) for name, entry in header.items()}, about
 
 
@@ -160,7 +160,7 @@ def _header(path: Path, content: NDArray[np.uint8]) -> tuple[dict[str, Any], int
 
 
 def _is_entry(entry: Any) -> bool:
-    if not isinstance(entry, dict) or entry.get("dtype") not in DTYPES:
+    if not isinstance(entry, dict) or not isinstance(entry.get("dtype"), str) or entry["dtype"] not in DTYPES:
         return False
     shape, offsets = entry.get("shape"), entry.get("data_offsets")
     if not _are_counts(shape) or not _are_counts(offsets) or len(offsets) != 2:
@@ -172,13 +172,13 @@ def _are_counts(values: Any) -> TypeGuard[list[int]]:
     return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
 
 
-def _check_cover(path: Path, header: Mapping[str, Any], size: int) -> None:
-    """RunError unless the arrays lie side by side, without a gap, from the first to the last of `size` bytes."""
-    end = 0
-    for begin, next_end in sorted(entry["data_offsets"] for entry in header.values()):
-        if begin != end:
+def _check_cover(path: Path, header: Mapping[str, Any], begin: int, size: int) -> None:
+    """RunError unless the arrays lie side by side, without a gap, from byte `begin` of the file to its `size`."""
+    end = begin
+    for first, last in sorted(entry["data_offsets"] for entry in header.values()):
+        if begin + first != end:
             raise _foreign(path, f"its arrays leave a gap or overlap at byte {end:,}")
-        end = next_end
+        end = begin + last
     if end > size:
         raise _cut_short(path, size, end)
     if end < size:

@@ -1,4 +1,4 @@
-"""`resprout demo`: a dense model and three within a fifth of its weights, on the bundled data, in less than a minute."""
+"""`resprout demo`: a dense model and three within a fifth of its weights, on the bundled data, within a minute."""
 
 import tempfile
 from pathlib import Path
@@ -6,7 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-PLACEHOLDER = None
+SHARED: dict[str, dict[str, Any]] = {
+    "data": {"source": "demo"},
+    "backbone": {"name": "lightgcn", "width": 64, "hops": 2},
+    "training": {"epochs": 20, "batch_size": 4096, "evaluate_every": 5, "patience": 0},
+}
+OWN: dict[str, dict[str, dict[str, Any]]] = {}
+USER = "u0003"
 
 
 def demo(
@@ -16,29 +22,28 @@ def demo(
     if out is None:
         with tempfile.TemporaryDirectory(prefix="resprout-demo-") as folder:
             _run(Path(folder))
-        typer.echo("`resprout demo --out FOLDER` keeps the runs; `resprout train --help` trains on your own data")
+        typer.echo("keep the runs: resprout demo --out FOLDER; your own data: resprout train --help")
     else:
         _run(out)
-        typer.echo(f"next: resprout recommend {out / 'dsl'} --user ID, or resprout train --help for your own data")
+        typer.echo(f"more users: resprout recommend {out / 'dsl'} --user ID; your own data: resprout train --help")
 
 
 def _run(folder: Path) -> None:
     from rich.console import Console
 
     from resprout.cli.progress import watcher
-    from resprout.cli.recommend import beside
+    from resprout.cli.recommend import show_beside
     from resprout.cli.tables import comparison_table, output
     from resprout.serving.recommender import Recommender
     from resprout.training import run
-    from resprout.training.folder import RunFolder
     from resprout.training.settings import merged, resolve
 
     console = Console(stderr=True)
     results: list[dict[str, Any]] = []
     for method, own in OWN.items():
-        console.print(f"training {method}")
         settings = resolve(merged(SHARED, {"method": {"name": method}}, own))
-        results.append(run.start(settings, folder / method, watcher(settings.training.monitor, console)))
+        watching = watcher(settings.training.monitor, console, title=method)
+        results.append(run.start(settings, folder / method, watching))
     output().print(comparison_table(results))
-    recommender = Recommender.open(RunFolder(folder / "dsl").model)
-    output().print(beside(recommender, USER, recommender.recommend([USER], 10)))
+    recommender = Recommender.open(folder / "dsl")
+    show_beside(output(), recommender, USER, recommender.recommend([USER], 10))

@@ -93,7 +93,7 @@ def _kernels() -> list[Finding]:
     wrong = "" if right else f"backend {choice.name} computes wrong sums: set RESPROUT_BACKEND=reference and report it"
     found = [Finding("kernel backend", f"{choice.name} ({choice.reason})", wrong)]
     if choice.name == "cpu_numba":
-        layer = f"{numba.threading_layer()}, {numba.get_num_threads()} threads"
+        layer = f"{numba.threading_layer()}, {numba.get_num_threads()} threads"  # type: ignore[attr-defined]
         found.append(Finding("threading layer", layer))
     return found
 

@@ -13,7 +13,7 @@ BAD_INPUT, INTERRUPTED = 2, 130
 
 
 class OneLineErrors(TyperGroup):
-    """Errors that the caller can mend end in one line and exit code 2, Ctrl-C in 130; all others keep their traceback."""
+    """Errors that the caller can mend end in one line and exit code 2, Ctrl-C in 130; others keep their traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         """See `TyperGroup.invoke`."""

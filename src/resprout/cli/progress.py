@@ -9,17 +9,20 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from resprout.training.observers import EpochRecord, Observer, Plan
 
 
-def watcher(monitor: str, console: Console | None = None) -> Observer:
-    """What shows a training on stderr, with the validation metric called `monitor`, such as "recall@20"."""
+def watcher(monitor: str, console: Console | None = None, title: str = "") -> Observer:
+    """What shows a training on stderr, with the validation metric called `monitor`, such as "recall@20".
+
+    `title` goes before each line, for those who train more than one model.
+    """
     console = console or Console(stderr=True)
-    return Bar(monitor, console) if console.is_terminal else Lines(monitor)
+    return Bar(monitor, console, title) if console.is_terminal else Lines(monitor, title)
 
 
 class Bar(Observer):
     """One live line: epoch, loss, validation metric with the best so far, slots, time left."""
 
-    def __init__(self, monitor: str, console: Console) -> None:
-        self._monitor, self._console = monitor, console
+    def __init__(self, monitor: str, console: Console, title: str = "") -> None:
+        self._monitor, self._console, self._title = monitor, console, title
         self._progress: Progress | None = None
         self._task = TaskID(0)
         self._best = float("-inf")
@@ -67,14 +70,14 @@ class Bar(Observer):
             self._progress = None
 
     def _described(self, epoch: int) -> str:
-        return f"{self._plan.phase} {epoch}/{self._plan.epochs}"
+        return f"{self._title} {self._plan.phase} {epoch}/{self._plan.epochs}".lstrip()
 
 
 class Lines(Observer):
     """One plain line for each evaluated epoch and for the last one."""
 
-    def __init__(self, monitor: str) -> None:
-        self._monitor = monitor
+    def __init__(self, monitor: str, title: str = "") -> None:
+        self._monitor, self._title = monitor, title
 
     def begin(self, plan: Plan) -> None:
         """See `Observer.begin`."""
@@ -84,7 +87,7 @@ class Lines(Observer):
         """See `Observer.epoch`."""
         if not record.metrics and record.epoch < self._plan.epochs:
             return
-        parts = [f"{record.phase} {record.epoch}/{self._plan.epochs}", f"loss {record.loss:.4f}"]
+        parts = [f"{self._title} {record.phase} {record.epoch}/{self._plan.epochs}".lstrip(), f"loss {record.loss:.4f}"]
         if self._monitor in record.metrics:
             parts.append(f"{self._monitor} {record.metrics[self._monitor]:.4f}" + (" best" if record.best else ""))
         done = record.epoch - self._plan.first_epoch

@@ -9,11 +9,15 @@ import typer
 from resprout.errors import SettingsError
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from resprout.serving.recommender import Recommender
 
 _OUTPUTS = (".csv", ".parquet")
+_ROWS_AT_ONCE = 65_536
+_HISTORY_ROWS = 20
+_GAP = 4
 
 
 def recommend(
@@ -27,7 +31,9 @@ def recommend(
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Also items that the user knows.")] = False,
     items: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Recommend only these: one id a line, or CSV or Parquet with an item column."),
+        typer.Option(
+            metavar="FILE", help="Recommend only these: one id a line, or CSV or Parquet with an item column."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.csv|.parquet", help="Write to this file instead of the screen.")
@@ -75,44 +81,61 @@ def _write(table: Any, out: Path) -> None:
 
 
 def _write_csv(table: Any, file: Any) -> None:
-    import pyarrow.csv
+    import csv
+    import io
 
-    # Quotes only where a value needs them, as other programs write CSV; Arrow puts them around every text.
-    options = pyarrow.csv.WriteOptions(quoting_style="needed")
-    pyarrow.csv.write_csv(table, file, options)
+    import pyarrow as pa
+
+    # Arrow's own writer puts quotes around every text.
+    rows = io.StringIO()
+    writer = csv.writer(rows, lineterminator="\n")
+    writer.writerow(table.column_names)
+    for batch in table.to_batches(_ROWS_AT_ONCE):
+        writer.writerows(zip(*(column.cast(pa.string()).to_pylist() for column in batch.columns), strict=True))
+        file.write(rows.getvalue().encode())
+        rows.seek(0)
+        rows.truncate()
+    file.write(rows.getvalue().encode())
 
 
-def _show(recommender: Any, users: list[str], table: Any) -> None:
+def _show(recommender: "Recommender", users: list[str], table: Any) -> None:
     from resprout.cli.tables import output
 
     if len(users) == 1:
-        output().print(beside(recommender, users[0], table))
+        show_beside(output(), recommender, users[0], table)
     else:
-        output().print(_listing(table, ("user_id", "rank", "item_id", "item_name", "score")))
+        output().print(_listing(table.to_pylist(), ("user_id", "rank", "item_id", "item_name", "score")))
 
 
-def beside(recommender: Any, user: Any, recommended: Any) -> "Table":
-    """A user's history and the recommendations side by side."""
+def show_beside(console: "Console", recommender: "Recommender", user: str, recommended: Any) -> None:
+    """Prints a user's history and the recommendations side by side, or one below the other where there is no room."""
     from rich.table import Table
 
-    columns = ("rank", "item_id", "item_name", "score")
-    grid = Table.grid(padding=(0, 4))
-    grid.add_row(
-        _listing(recommender.history(user), ("item_id", "item_name"), f"user {user} knows"),
-        _listing(recommended, columns, "recommended"),
+    history = recommender.history(user)
+    left_out = len(history) - _HISTORY_ROWS
+    known = history.slice(0, _HISTORY_ROWS).to_pylist()
+    title = f"user {user} has" + (f" ({left_out:,} more not shown)" if left_out > 0 else "")
+    listings = (
+        _listing(known, ("item_name",) if "item_name" in history.column_names else ("item_id",), title),
+        _listing(recommended.to_pylist(), ("rank", "item_id", "item_name", "score"), "recommended"),
     )
-    return grid
+    if sum(console.measure(listing).maximum for listing in listings) + _GAP > console.width:
+        console.print(*listings)
+        return
+    grid = Table.grid(padding=(0, _GAP))
+    grid.add_row(*listings)
+    console.print(grid)
 
 
-def _listing(found: Any, columns: tuple[str, ...], title: str | None = None) -> "Table":
+def _listing(rows: list[dict[str, Any]], columns: tuple[str, ...], title: str | None = None) -> "Table":
     from rich.markup import escape
 
     from resprout.cli.tables import figures
 
-    shown = [column for column in columns if column in found.column_names]
-    rows = [
+    shown = [column for column in columns if not rows or column in rows[0]]
+    cells = [
         tuple(f"{row[column]:.4f}" if column == "score" else escape(str(row[column])) for column in shown)
-        for row in found.to_pylist()
+        for row in rows
     ]
     headers = [column.removesuffix("_id").removeprefix("item_") for column in shown]
-    return figures(title, headers, rows, text_columns=len(shown))
+    return figures(title, headers, cells, text_columns=len(shown))

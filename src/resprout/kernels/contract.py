@@ -96,7 +96,7 @@ class AdamStep(NamedTuple):
 
 
 ScoreBlocks = Callable[[], Iterator[tuple[int, F32]]]
-"""Called, it yields (first row, float32 `[some rows, width]`) from the first row of a table to the last; the same each time."""
+"""Each call yields (first row, float32 `[some rows, width]`) from a table's first row to its last, always the same."""
 
 Rows = DenseRows | PackedRows | CompactRows | NoRows
 
@@ -149,7 +149,7 @@ class Backend(Protocol):
         """Rows from `first` on of uniform scores in (0, 1), each a function of key and position alone."""
 
     def choose_positions(self, blocks: ScoreBlocks, count: int, mask: Mask) -> None:
-        """`mask` = the `count` positions of largest absolute score; ties go to the lower position; zero is never chosen."""
+        """`mask` = the `count` positions of largest absolute score, never 0; ties go to the lower position."""
 
     def choose_moves(self, tables: Sequence[PackedRows], scores: Sequence[ScoreBlocks], count: int) -> list[Mask]:
         """For each table a mask of the positions that change: slots that go and positions that gain one, equally many.

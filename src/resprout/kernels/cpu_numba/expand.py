@@ -9,7 +9,20 @@ from llvmlite import ir
 
 from resprout.kernels.contract import LANES
 from resprout.kernels.cpu_numba.lanes import (
-    F32, I8, I16, I32, I64, LANE_INTS, LANE_MASK, VECTOR, ZEROS, constant, count_ones, function, load_at, target_has,
+    F32,
+    I8,
+    I16,
+    I32,
+    I64,
+    LANE_INTS,
+    LANE_MASK,
+    VECTOR,
+    ZEROS,
+    constant,
+    count_ones,
+    function,
+    load_at,
+    target_has,
 )  # fmt: skip
 
 _HALF = 8
@@ -57,7 +70,7 @@ def _looked_up(b: ir.IRBuilder, mask: ir.Value, slots: ir.Value, blocks: int) ->
 
 
 def _slot_numbers(byte: int) -> list[int]:
-    """Which of the loaded slots each lane takes; a lane without a slot takes the last, which was then not loaded: zero."""
+    """Which of the loaded slots each lane takes; one without a slot takes the last, zero because it was not loaded."""
     numbers = [(byte & ((1 << lane) - 1)).bit_count() for lane in range(_HALF)]
     return [n if byte >> lane & 1 else _HALF - 1 for lane, n in enumerate(numbers)]
 

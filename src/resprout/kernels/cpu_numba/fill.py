@@ -7,7 +7,7 @@ starting values costs no memory.
 import numpy as np
 from numba import njit, prange
 
-from resprout.kernels.contract import F32, LANES, PackedRows
+from resprout.kernels.contract import F32, I32, I64, LANES, Mask, PackedRows
 
 
 def fill_dense(key: int, uniform: bool, scale: float, first: int, out: F32) -> None:
@@ -26,7 +26,7 @@ def random_scores(key: int, first: int, out: F32) -> None:
 
 
 @njit(inline="always")
-def _bits(key, counter):
+def _bits(key: np.uint64, counter: int) -> np.uint64:
     # SplitMix64 (Steele, Lea & Flood, OOPSLA 2014): `key` is the state, `counter` the number of steps from it
     z = key + (np.uint64(counter) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -35,7 +35,7 @@ def _bits(key, counter):
 
 
 @njit(inline="always")
-def _start(key, uniform, scale, counter):
+def _start(key: np.uint64, uniform: bool, scale: np.float32, counter: int) -> np.float32:
     bits = _bits(key, counter)
     # both halves lie strictly between 0 and 1
     first = (np.float64(bits >> np.uint64(32)) + 0.5) / 4294967296.0
@@ -46,14 +46,16 @@ def _start(key, uniform, scale, counter):
 
 
 @njit(parallel=True, cache=True)
-def _fill_dense(key, uniform, scale, first, out):
+def _fill_dense(key: np.uint64, uniform: bool, scale: np.float32, first: int, out: F32) -> None:
     for row in prange(out.shape[0]):
         for column in range(out.shape[1]):
             out[row, column] = _start(key, uniform, scale, (first + row) * out.shape[1] + column)
 
 
 @njit(parallel=True, cache=True)
-def _fill_packed(key, uniform, scale, mask, starts, values, width):
+def _fill_packed(
+    key: np.uint64, uniform: bool, scale: np.float32, mask: Mask, starts: I32 | I64, values: F32, width: int
+) -> None:
     for row in prange(mask.shape[0]):
         slot = np.int64(starts[row])
         for piece in range(mask.shape[1]):
@@ -64,7 +66,7 @@ def _fill_packed(key, uniform, scale, mask, starts, values, width):
 
 
 @njit(parallel=True, cache=True)
-def _random_scores(key, first, out):
+def _random_scores(key: np.uint64, first: int, out: F32) -> None:
     for row in prange(out.shape[0]):
         for column in range(out.shape[1]):
             bits = _bits(key, (first + row) * out.shape[1] + column)

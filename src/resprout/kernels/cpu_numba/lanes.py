@@ -1,9 +1,11 @@
 """Vectors of 16 float32 lanes in LLVM's intermediate language: types, constants, loads and stores."""
+# mypy: allow-untyped-calls
 
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba.core import config
+from numba.core.codegen import get_host_cpu_features
 
 from resprout.kernels.contract import LANES
 
@@ -13,12 +15,11 @@ ZEROS = ir.Constant(VECTOR, [0.0] * LANES)
 _FLOAT_BYTES = 4
 
 
-def target_has(*features: str) -> bool:
-    """Whether Numba compiles for a CPU with all of these features: this machine, or the one of NUMBA_CPU_FEATURES."""
-    flags = config.CPU_FEATURES
-    if flags is None:
-        flags = binding.get_host_cpu_features().flatten()
-    return {f"+{feature}" for feature in features} <= set(flags.split(","))
+def target_has(feature: str) -> bool:
+    """Whether Numba compiles for a CPU with this feature: this machine, or the one of NUMBA_CPU_FEATURES."""
+    asked: str | None = vars(config)["CPU_FEATURES"]
+    flags = get_host_cpu_features() if asked is None else asked
+    return f"+{feature}" in flags.split(",")
 
 
 def constant(value: int) -> ir.Constant:

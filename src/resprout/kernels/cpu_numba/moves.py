@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-from resprout.kernels.contract import F32, I64, LANES, Mask, PackedRows, ScoreBlocks
+from resprout.kernels.contract import F32, I32, I64, LANES, Mask, PackedRows, ScoreBlocks
 
 _HALVES = 1 << 16
 _SIGN_OFF = np.uint32(0x7FFFFFFF)
@@ -120,7 +119,7 @@ def _place(counts: I64, count: int) -> tuple[int, int]:
 
 
 @njit(inline="always")
-def _tally_one(bits, upper, counts):
+def _tally_one(bits: np.uint32, upper: int, counts: I64) -> None:
     if upper < 0:
         counts[bits >> np.uint32(16)] += 1
     elif bits >> np.uint32(16) == upper:
@@ -128,10 +127,13 @@ def _tally_one(bits, upper, counts):
 
 
 @njit(cache=True)
-def _tally_values(mask, starts, values, toggle, toggled, upper, counts):
+def _tally_values(
+    mask: Mask, starts: I32 | I64, values: F32, toggle: Mask, toggled: bool, upper: int, counts: I64
+) -> None:
+    """Counts the magnitudes of all slots, or of those toggled."""
     magnitudes = values.view(np.uint32)
     if not toggled:
-        for slot in range(starts[mask.shape[0]]):
+        for slot in range(int(starts[mask.shape[0]])):
             _tally_one(magnitudes[slot] & _SIGN_OFF, upper, counts)
         return
     for row in range(mask.shape[0]):
@@ -145,7 +147,9 @@ def _tally_values(mask, starts, values, toggle, toggled, upper, counts):
 
 
 @njit(cache=True)
-def _toggle_values(mask, starts, values, toggle, largest, bound, ties):
+def _toggle_values(
+    mask: Mask, starts: I32 | I64, values: F32, toggle: Mask, largest: bool, bound: int, ties: int
+) -> int:
     """Toggles the slots below the bound (or, of those already toggled, those above it), and as many at it as `ties`.
 
     Of slots with equal magnitude the first are dropped and, going backwards, the last are kept.
@@ -168,12 +172,12 @@ def _toggle_values(mask, starts, values, toggle, largest, bound, ties):
             beyond = bits > bound if largest else bits < bound
             if beyond or (bits == bound and ties > 0):
                 toggle[row, piece] ^= 1 << lane
-                ties -= not beyond
+                ties -= int(not beyond)
     return ties
 
 
 @njit(cache=True)
-def _tally_scores(scores, first, mask, toggle, upper, counts):
+def _tally_scores(scores: F32, first: int, mask: Mask, toggle: Mask, upper: int, counts: I64) -> None:
     """Counts the scores above zero at positions without a slot or with a toggled one."""
     magnitudes = scores.view(np.uint32)
     for row in range(scores.shape[0]):
@@ -186,8 +190,8 @@ def _tally_scores(scores, first, mask, toggle, upper, counts):
 
 
 @njit(cache=True)
-def _toggle_scores(scores, first, mask, toggle, bound, ties):
-    """Toggles the candidates above the bound and as many at it as `ties`: a position without a slot grows, a dropped slot stays."""
+def _toggle_scores(scores: F32, first: int, mask: Mask, toggle: Mask, bound: int, ties: int) -> int:
+    """Toggles candidates above the bound and as many at it as `ties`: one without a slot grows, a dropped one stays."""
     magnitudes = scores.view(np.uint32)
     for row in range(scores.shape[0]):
         for column in range(scores.shape[1]):
@@ -198,12 +202,12 @@ def _toggle_scores(scores, first, mask, toggle, bound, ties):
                 continue
             if bits > bound or (bits == bound and ties > 0):
                 toggle[first + row, piece] ^= 1 << lane
-                ties -= bits == bound
+                ties -= int(bits == bound)
     return ties
 
 
 @njit(cache=True)
-def _drop(mask, starts, values, moment_1, moment_2, toggle):
+def _drop(mask: Mask, starts: I32 | I64, values: F32, moment_1: F32, moment_2: F32, toggle: Mask) -> np.int64:
     kept = np.int64(0)
     slot = np.int64(starts[0])
     for row in range(mask.shape[0]):
@@ -223,7 +227,7 @@ def _drop(mask, starts, values, moment_1, moment_2, toggle):
 
 
 @njit(cache=True)
-def _grow(mask, starts, values, moment_1, moment_2, toggle, grown):
+def _grow(mask: Mask, starts: I32 | I64, values: F32, moment_1: F32, moment_2: F32, toggle: Mask, grown: int) -> None:
     slot = np.int64(starts[mask.shape[0]])
     to = slot + grown
     for row in range(mask.shape[0] - 1, -1, -1):

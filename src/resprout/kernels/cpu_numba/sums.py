@@ -1,18 +1,22 @@
 """Weighted sums of rows: graph smoothing, bags and plain reads, over rows stored in any way."""
+# mypy: allow-untyped-defs, allow-untyped-calls
+# ruff: noqa: ARG001, ARG005
+# The compiled functions take rows of any kind, and Numba goes by their types at the call, not by annotations; what it
+# chooses among with `overload` must take the same arguments, used or not.
 
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numba import get_num_threads, njit, prange, types
+from numba import get_num_threads, njit, prange
 from numba.extending import overload
 
 from resprout.kernels.contract import F32, I32, I64, LANES, CompactRows, DenseRows, Links, PackedRows, Rows
 from resprout.kernels.cpu_numba.lanes import target_has
 from resprout.kernels.cpu_numba.vectors import sum_row
 
-# 128 positions in eight registers of AVX-512, or 64 in eight of the sixteen that are half as wide; wider rows are summed
-# in several passes, which costs less than sums that do not stay in registers
+# Wider rows are summed in several passes, which costs less than sums that do not stay in registers: AVX-512 has 32 of
+# 16 lanes, AVX2 16 of 8.
 _CHUNK_BLOCKS = 8 if target_has("avx512f") else 4
 _PARTS_PER_THREAD = 8  # several parts a thread even out what an estimate by links gets wrong
 _LINKS_A_ROW_COSTS = 4  # reading and writing a row of the output, in links
@@ -83,7 +87,8 @@ def _slots_at(rows: Rows, column: int) -> I32 | I64:
     if column == 0:
         return rows.starts
     before = np.bitwise_count(rows.mask[:, : column // LANES]).sum(1, dtype=np.int64)
-    return rows.starts[:-1] + before
+    slots: I64 = rows.starts[:-1] + before
+    return slots
 
 
 @njit(parallel=True, cache=True)
@@ -96,13 +101,13 @@ def _sum_chunk(
         for i in range(parts[part], parts[part + 1]):
             r = np.int64(lists[i]) if lists.size else first + i
             longest = max(longest, starts[r + 1] - starts[r])
-        near_ids, near_weights = _scratch(source, longest)
+        room = _room(source, longest)
         for i in range(parts[part], parts[part + 1]):
             r = np.int64(lists[i]) if lists.size else first + i
-            _sum_one(
-                flat, i * out.shape[1] + column, ids, weights, starts[r], starts[r + 1], source, source_slots, add,
-                add_slots, r, scale, column, width, near_ids, near_weights, blocks,
-            )  # fmt: skip
+            near = _near(ids, weights, starts[r], starts[r + 1], source, room)
+            sum_row(
+                flat, i * out.shape[1] + column, *near, source_slots, add, add_slots, r, scale, column, width, blocks
+            )
 
 
 @njit(parallel=True, cache=True)
@@ -117,45 +122,30 @@ def _read(ids, first, source, slots, out, column, width, blocks):
         )  # fmt: skip
 
 
-def _scratch(source, longest):
-    """Room for the links that reach a stored row; only compact rows need it."""
+def _room(source, longest):
+    """Room for as many ids and weights; only compact rows need it."""
 
 
-@overload(_scratch)
-def _scratch_of(source, longest):
+@overload(_room)
+def _room_of(source, longest):
     if _is_compact(source):
         return lambda source, longest: (np.empty(longest, np.int32), np.empty(longest, np.float32))
     return lambda source, longest: (np.empty(0, np.int32), np.empty(0, np.float32))
 
 
-def _sum_one(
-    flat, at, ids, weights, begin, end, source, source_slots, add, add_slots, row, scale, column, width, near_ids,
-    near_weights, blocks,
-):  # fmt: skip
-    """`sum_row`; of compact rows only those that are stored."""
+def _near(ids, weights, begin, end, source, room):
+    """The links that reach a stored row, as (ids, weights, begin, end), and the rows that these ids number."""
 
 
-@overload(_sum_one)
-def _sum_one_of(
-    flat, at, ids, weights, begin, end, source, source_slots, add, add_slots, row, scale, column, width, near_ids,
-    near_weights, blocks,
-):  # fmt: skip
-    return _sum_compact if _is_compact(source) else _sum_all
+@overload(_near)
+def _near_of(ids, weights, begin, end, source, room):
+    if _is_compact(source):
+        return _near_compact
+    return lambda ids, weights, begin, end, source, room: (ids, weights, begin, end, source)
 
 
-def _sum_all(
-    flat, at, ids, weights, begin, end, source, source_slots, add, add_slots, row, scale, column, width, near_ids,
-    near_weights, blocks,
-):  # fmt: skip
-    sum_row(
-        flat, at, ids, weights, begin, end, source, source_slots, add, add_slots, row, scale, column, width, blocks
-    )
-
-
-def _sum_compact(
-    flat, at, ids, weights, begin, end, source, source_slots, add, add_slots, row, scale, column, width, near_ids,
-    near_weights, blocks,
-):  # fmt: skip
+def _near_compact(ids, weights, begin, end, source, room):
+    near_ids, near_weights = room
     near = 0
     for link in range(begin, end):
         # written always, kept only if the row is stored: no branch to mispredict
@@ -163,12 +153,8 @@ def _sum_compact(
         near_ids[near] = position
         near_weights[near] = weights[link]
         near += position >= 0
-    stored = DenseRows(source.values)
-    sum_row(
-        flat, at, near_ids, near_weights, 0, near, stored, source_slots, add, add_slots, row, scale, column, width,
-        blocks,
-    )  # fmt: skip
+    return near_ids, near_weights, 0, near, DenseRows(source.values)
 
 
 def _is_compact(rows: Any) -> bool:
-    return isinstance(rows, types.BaseNamedTuple) and rows.instance_class is CompactRows
+    return getattr(rows, "instance_class", None) is CompactRows

@@ -3,6 +3,9 @@
 A row of up to 128 positions is held in at most eight vector registers while the links of a list are summed. How many is
 known when the kernel is compiled: it is the length of the tuple `blocks`, whose content does not matter.
 """
+# mypy: allow-untyped-calls
+# ruff: noqa: ARG001
+# All readers take the same arguments; those of an intrinsic are their types, needed in its signature or not.
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,8 +19,21 @@ from numba.np.arrayobj import make_array
 from resprout.kernels.contract import LANES, CompactRows, DenseRows, NoRows, PackedRows
 from resprout.kernels.cpu_numba.expand import packed_blocks
 from resprout.kernels.cpu_numba.lanes import (
-    F32, I64, LANE_MASK, VECTOR, ZEROS, as_i64, constant, count_ones, first_lanes, function, join, load_block, prefetch,
-    splat, store_block,
+    F32,
+    I64,
+    LANE_MASK,
+    VECTOR,
+    ZEROS,
+    as_i64,
+    constant,
+    count_ones,
+    first_lanes,
+    function,
+    join,
+    load_block,
+    prefetch,
+    splat,
+    store_block,
 )  # fmt: skip
 
 # Rows are asked for this many links before they are summed: three loads that wait for each other (id, start, slots) are
@@ -90,7 +106,7 @@ def _compact_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.V
 
 
 def _zero_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
-    return _Reader(lambda row: [ZEROS] * len(chunk.lanes), _ask_nothing)
+    return _Reader(lambda _: [ZEROS] * len(chunk.lanes), _ask_nothing)
 
 
 def _ask_nothing(row: ir.Value) -> None:
@@ -106,12 +122,14 @@ def _data(context: Any, b: ir.IRBuilder, kind: types.Array, array: ir.Value) -> 
     return make_array(kind)(context, b, array).data
 
 
+_intrinsic: Any = intrinsic  # by its annotations a call would have to pass the typing context too
+
 _READERS = {
     PackedRows: _packed_reader, DenseRows: _dense_reader, CompactRows: _compact_reader, NoRows: _zero_reader
 }  # fmt: skip
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def sum_row(_: Any, out: Any, at: Any, ids: Any, weights: Any, begin: Any, end: Any, source: Any, source_slots: Any,
             add: Any, add_slots: Any, row: Any, scale: Any, column: Any, width: Any, blocks: Any) -> Any:  # fmt: skip
     """`out[at : at + width] = scale * (add[row] + sum over links k in [begin, end) of weights[k] * source[ids[k]])`.
@@ -125,9 +143,8 @@ def sum_row(_: Any, out: Any, at: Any, ids: Any, weights: Any, begin: Any, end: 
     )  # fmt: skip
 
     def emit(context: Any, b: ir.IRBuilder, _: Any, arguments: list[ir.Value]) -> ir.Value:
-        (out_, at, ids_, weights_, begin, end, source_, source_slots_, add_, add_slots_, row, scale, column, width, _) = (
-            arguments
-        )
+        out_, at, ids_, weights_, begin, end, source_, source_slots_, add_, add_slots_, *rest = arguments
+        row, scale, column, width, _ = rest
         chunk = _Chunk(column, _row_lanes(b, width, blocks.count))
 
         def data(kind: Any, array: ir.Value) -> ir.Value:
@@ -138,7 +155,7 @@ def sum_row(_: Any, out: Any, at: Any, ids: Any, weights: Any, begin: Any, end: 
             structs = [make_array(k)(context, b, value) for k, value in arrays]
 
             def shape(i: int) -> list[ir.Value]:
-                return cgutils.unpack_tuple(b, structs[i].shape)
+                return list(cgutils.unpack_tuple(b, structs[i].shape))
 
             fields = [struct.data for struct in structs]
             return _READERS[kind.instance_class](b, fields, shape, data(slots_kind, slots), chunk)
@@ -180,9 +197,9 @@ def sum_row(_: Any, out: Any, at: Any, ids: Any, weights: Any, begin: Any, end: 
     return signature, emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def compress_block(_: Any, out: Any, slot: Any, values: Any, at: Any, lanes: Any, bits: Any) -> Any:
-    """Writes those of `values[at : at + lanes]` whose bit is on side by side from `out[slot]` on; no other entry is touched."""
+    """Writes those of `values[at : at + lanes]` whose bit is on side by side from `out[slot]` on, and nothing else."""
     signature = types.void(out, types.int64, values, types.int64, types.int64, types.uint16)
 
     def emit(context: Any, b: ir.IRBuilder, _: Any, arguments: list[ir.Value]) -> ir.Value:
@@ -190,16 +207,15 @@ def compress_block(_: Any, out: Any, slot: Any, values: Any, at: Any, lanes: Any
         values = _data(context, b, signature.args[2], arguments[2])
         slot, at, lanes, bits = arguments[1], arguments[3], arguments[4], arguments[5]
         block = load_block(b, b.gep(values, [at]), first_lanes(b, lanes))
-        compress = function(
-            b, "llvm.masked.compressstore.v16f32", ir.VoidType(), [VECTOR, F32.as_pointer(), LANE_MASK]
-        )
+        kinds = [VECTOR, F32.as_pointer(), LANE_MASK]
+        compress = function(b, "llvm.masked.compressstore.v16f32", ir.VoidType(), kinds)
         b.call(compress, [block, b.gep(out, [slot]), b.bitcast(bits, LANE_MASK)])
         return context.get_dummy_value()
 
     return signature, emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def bit_count(_: Any, bits: Any) -> Any:
     """The number of ones in a mask piece."""
 

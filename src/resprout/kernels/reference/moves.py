@@ -67,7 +67,8 @@ def _count_rows(rows: PackedRows) -> None:
 
 
 def _all_scores(blocks: ScoreBlocks) -> F32:
-    return np.abs(np.concatenate([scores.copy() for _, scores in blocks()]))
+    scores: F32 = np.abs(np.concatenate([scores.copy() for _, scores in blocks()]))
+    return scores
 
 
 def _largest(score: F32, candidates: Flags, count: int) -> Flags:

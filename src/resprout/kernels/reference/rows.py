@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from resprout.kernels.contract import LANES, CompactRows, DenseRows, F32, Mask, NoRows, Rows
+from resprout.kernels.contract import F32, LANES, CompactRows, DenseRows, Mask, NoRows, Rows
 
 
 def whole(rows: Rows, count: int, width: int) -> F32:
@@ -33,5 +33,6 @@ def mask_of(chosen: NDArray[np.bool_]) -> Mask:
     count, width = chosen.shape
     padded = np.zeros((count, -(-width // LANES), LANES), bool)
     padded.reshape(count, padded.shape[1] * LANES)[:, :width] = chosen
-    mask = (padded.astype(np.uint32) << np.arange(LANES, dtype=np.uint32)).sum(2)
-    return mask.astype(np.uint8 if width <= 8 else np.uint16)
+    words = (padded.astype(np.uint32) << np.arange(LANES, dtype=np.uint32)).sum(2)
+    mask: Mask = words.astype(np.uint8 if width <= 8 else np.uint16)
+    return mask

@@ -6,7 +6,7 @@ from resprout.kernels.contract import F32, I32, I64, Links, Rows
 from resprout.kernels.reference.rows import whole
 
 
-def sum_links(
+def sum_links(  # noqa: ARG001 - parts are of use to a backend of several threads only
     links: Links, first: int, source: Rows, add: Rows, scale: float, out: F32, parts: I64 | None = None
 ) -> None:
     """See `contract.Backend.sum_links`."""

@@ -1,0 +1,1 @@
+"""Speed and memory against peers, each figure after its correctness check."""

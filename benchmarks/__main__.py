@@ -1,0 +1,7 @@
+"""All benchmarks, one after the other; exit code 1 if a floor is missed."""
+
+import sys
+
+from benchmarks import lightgcn, top_k, train_memory
+
+sys.exit(0 if all([lightgcn.main(), top_k.main(), train_memory.main()]) else 1)

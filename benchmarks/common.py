@@ -1,0 +1,96 @@
+"""What the benchmarks share: Gowalla, peers in processes of their own, alternating timings, and floors."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from resprout.data import load
+from resprout.data.histories import Histories
+from resprout.data.split import TRAIN
+
+PEERS = Path(__file__).parent / "peers"
+# `import resprout` sets GOMP_SPINCOUNT for itself, and a shell may hold OpenBLAS to the code of an older CPU: peers
+# run with what their authors' users have.
+_NOT_FOR_PEERS = ("GOMP_", "OMP_", "OPENBLAS_", "MKL_")
+
+
+def gowalla() -> Histories:
+    """The train part of Gowalla."""
+    if "RESPROUT_DATA" not in os.environ:
+        sys.exit("set RESPROUT_DATA to the folder that holds gowalla/")
+    dataset = load("gowalla")
+    assert dataset.parts is not None
+    return dataset.interactions.select(dataset.parts == TRAIN).histories()
+
+
+class Peer:
+    """A process that is kept alive, so that its start does not count; it answers each line with one line."""
+
+    def __init__(self, requests: IO[str], answers: IO[str]) -> None:
+        self._requests, self._answers = requests, answers
+        self.version = self._answer()
+
+    def ask(self, request: str) -> str:
+        self._requests.write(request + "\n")
+        self._requests.flush()
+        return self._answer()
+
+    def _answer(self) -> str:
+        line = self._answers.readline().strip()
+        if not line:
+            sys.exit("the peer's process ended early; its own message is above")
+        return line
+
+
+@contextmanager
+def peer(command: list[str | Path], variables: Mapping[str, str] | None = None) -> Iterator[Peer]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_FOR_PEERS)}
+    environment |= variables or {}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield Peer(process.stdin, process.stdout)
+        finally:
+            process.stdin.close()
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+def alternate(timers: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    """Median seconds by name; the timers take turns, so that a slower machine slows them all."""
+    seconds: dict[str, list[float]] = {name: [] for name in timers}
+    for _ in range(rounds):
+        for name, timer in timers.items():
+            seconds[name].append(timer())
+    for name, values in seconds.items():
+        print(f"  {name:44s} {1e3 * np.median(values):9.2f} ms   ({1e3 * min(values):.2f} to {1e3 * max(values):.2f})")
+    return {name: float(np.median(values)) for name, values in seconds.items()}
+
+
+def floor(what: str, value: float, bound: float, at_least: bool) -> bool:
+    """Prints the value beside its floor; whether it holds."""
+    holds = value >= bound if at_least else value <= bound
+    sign = ">=" if at_least else "<="
+    print(f"  {'holds' if holds else 'MISSED'}: {what}: {value:.3g} (floor {sign} {bound:g})")
+    return holds
+
+
+def gate(what: str, error: float, bound: float) -> None:
+    """Ends the benchmark unless the results agree: nothing is timed that is not right."""
+    if not error <= bound:
+        sys.exit(f"not timed: {what} differ by {error:.2e}, allowed {bound:.0e}")
+    print(f"  correct: {what} agree to {error:.1e}")

@@ -1,0 +1,201 @@
+"""One smoothing hop and one training step of LightGCN on Gowalla, width 64: packed, dense, and PyTorch.
+
+RESPROUT_DATA=... python -m benchmarks.lightgcn
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.common import PEERS, Peer, alternate, floor, gate, gowalla, peer, seconds_of
+from resprout.backbones.lightgcn import LightGCN, Options
+from resprout.data.batches import TripletBatches, Triplets
+from resprout.data.histories import Histories
+from resprout.kernels.contract import Links, NoRows
+from resprout.kernels.cpu_numba.sums import even_parts
+from resprout.kernels.select import choose
+from resprout.methods.dsl import Options as DSLOptions
+from resprout.methods.dsl import Regrow
+from resprout.methods.method import Moment
+from resprout.tables.build import build_tables
+from resprout.tables.initial import Start
+from resprout.tables.packed import PackedTable
+from resprout.tables.table import Table, aligned_empty
+from resprout.training.optimizer import update
+from resprout.training.settings import TrainingSettings
+
+WIDTH, BATCH, THREADS, ROUNDS = 64, 2048, 2, 25
+RATE = 1e-3
+
+
+def main() -> bool:
+    histories = gowalla()
+    batch = TripletBatches(histories, BATCH, 0, "user").batch(0, 0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        models = {density: make_model(histories, density) for density in (None, 0.5, 0.1)}
+        write_inputs(folder, models[None], batch)
+        script = PEERS / "pytorch" / "lightgcn.py"
+        with peer([sys.executable, script, folder, str(THREADS)]) as torch_peer:
+            print(f"LightGCN on Gowalla, width {WIDTH}, {THREADS} threads; {torch_peer.version}")
+            results = [
+                hops(folder, models, torch_peer),
+                steps(models, batch, torch_peer),
+            ]
+    return all([*results, regrowing(make_model(histories, 0.5), batch), state(models)])
+
+
+def make_model(histories: Histories, density: float | None) -> LightGCN:
+    options = Options(width=WIDTH)
+    shapes = LightGCN.shapes(options, histories.n_users, histories.n_items)
+    slots = [] if density is None else [int(density * shape.weights) for shape in shapes]
+    storage = "dense" if density is None else "packed"
+    tables = build_tables(shapes, storage, slots, Start("normal", 0.1, 0), False, choose().backend)
+    return LightGCN(options, tables, histories)
+
+
+def write_inputs(folder: Path, dense: LightGCN, batch: Triplets) -> None:
+    links, table = dense.smoothing.links, dense.tables["node"]
+    first_item = dense.histories.n_users
+    arrays = {
+        "graph_starts": links.starts,
+        "graph_neighbours": links.ids,
+        "graph_weights": links.weights,
+        "table": table.read_range(0, table.shape.rows),
+        "batch_users": batch.users,
+        "batch_positives": batch.positives + first_item,
+        "batch_negatives": batch.negatives + first_item,
+    }
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+
+
+def hops(folder: Path, models: dict[float | None, LightGCN], torch_peer: Peer) -> bool:
+    print("one smoothing hop")
+    links = models[None].smoothing.links
+    out = aligned_empty(len(links.starts) - 1, WIDTH)
+    parts = even_parts(links.starts)
+    for density, model in models.items():
+        table = model.tables["node"]
+        hop(links, table, out, parts)
+        if density is None:
+            torch_peer.ask(f"coo {folder / 'coo.npy'}")
+            gate("dense hop and torch COO", largest(out - np.load(folder / "coo.npy")), 1e-5)
+        else:
+            whole = table.read_range(0, table.shape.rows)
+            gate(f"packed hop at {density} and SciPy", largest(out - scipy_hop(links, whole)), 1e-5)
+    timers: dict[str, Callable[[], float]] = {
+        "dense" if density is None else f"packed at {density}": (
+            lambda table=model.tables["node"]: seconds_of(lambda: hop(links, table, out, parts))
+        )
+        for density, model in models.items()
+    }
+    timers |= {f"torch {kind}": (lambda kind=kind: float(torch_peer.ask(kind))) for kind in ("csr", "coo")}
+    medians = alternate(timers, ROUNDS)
+    csr, coo = medians["torch csr"], medians["torch coo"]
+    return all(
+        [
+            floor("packed at 0.5 against torch CSR", csr / medians["packed at 0.5"], 2.2, at_least=True),
+            floor("packed at 0.1 against torch CSR", csr / medians["packed at 0.1"], 3, at_least=True),
+            floor("packed at 0.5 against torch COO", coo / medians["packed at 0.5"], 8, at_least=True),
+            floor("packed at 0.1 against torch COO", coo / medians["packed at 0.1"], 8, at_least=True),
+        ]
+    )
+
+
+def hop(links: Links, table: Table, out: np.ndarray, parts: np.ndarray) -> None:
+    table.backend.sum_links(links, 0, table.stored, NoRows(), 1.0, out, parts)
+
+
+def scipy_hop(links: Links, table: np.ndarray) -> np.ndarray:
+    from scipy.sparse import csr_array
+
+    nodes = len(links.starts) - 1
+    return np.asarray(csr_array((links.weights, links.ids, links.starts), (nodes, nodes)) @ table)
+
+
+def largest(difference: np.ndarray) -> float:
+    return float(np.abs(difference).max())
+
+
+class Stepper:
+    """Does one training step after the other, always on the same batch."""
+
+    def __init__(self, model: LightGCN, batch: Triplets) -> None:
+        self.model, self.batch, self.count = model, batch, 0
+
+    def step(self) -> float:
+        self.count += 1
+        loss = self.model.loss(self.batch)
+        value = loss.item()
+        loss.backward()
+        update(self.model.tables.values(), RATE, self.count, TrainingSettings())
+        for table in self.model.tables.values():
+            table.clear_gradient()
+        return value
+
+
+def steps(models: dict[float | None, LightGCN], batch: Triplets, torch_peer: Peer) -> bool:
+    print(f"one training step: L=3, batch {BATCH:,}, Adam")
+    steppers = {density: Stepper(model, batch) for density, model in models.items()}
+    ours = [steppers[None].step() for _ in range(4)]
+    theirs = [float(torch_peer.ask("step").split()[1]) for _ in range(4)]
+    gate("losses of four dense steps and PyTorch's", largest(np.array(ours) / theirs - 1), 1e-5)
+    timers: dict[str, Callable[[], float]] = {
+        "dense table" if density is None else f"dsl at {density}": (lambda stepper=stepper: seconds_of(stepper.step))
+        for density, stepper in steppers.items()
+    }
+    timers["PyTorch, COO and Adam"] = lambda: float(torch_peer.ask("step").split()[0])
+    medians = alternate(timers, ROUNDS)
+    torch_step, dense = medians["PyTorch, COO and Adam"], medians["dense table"]
+    return all(
+        [
+            floor("dense step against PyTorch", torch_step / dense, 7, at_least=True),
+            floor("dsl step at 0.5 against PyTorch", torch_step / medians["dsl at 0.5"], 8, at_least=True),
+            floor("dsl step at 0.5 by our dense step", medians["dsl at 0.5"] / dense, 0.95, at_least=False),
+            floor("dsl step at 0.1 by our dense step", medians["dsl at 0.1"] / dense, 0.80, at_least=False),
+        ]
+    )
+
+
+def regrowing(model: LightGCN, batch: Triplets) -> bool:
+    every = 2000
+    print(f"moving slots every {every:,} steps, half of them at first")
+    table, stepper = model.tables["node"], Stepper(model, batch)
+    assert isinstance(table, PackedTable)
+    slots = table.slots
+    stepper.step()
+
+    def backward(factor: int) -> None:
+        batches = TripletBatches(model.histories, BATCH, 0, "user")
+        model.loss(batches.fresh(stepper.count, factor)).backward()
+
+    def move() -> None:
+        Regrow(DSLOptions(regrow_every=1)).after_update(Moment(0, 1, 10**6, 0, model.tables, backward))
+        table.clear_gradient()
+
+    move()
+    gate("slots before and after moves", abs(table.slots - slots), 0)
+    medians = alternate({"a step": lambda: seconds_of(stepper.step), "a move": lambda: seconds_of(move)}, 9)
+    share = medians["a move"] / (medians["a move"] + every * medians["a step"])
+    return floor("share of training spent in moving slots", share, 0.02, at_least=False)
+
+
+def state(models: dict[float | None, LightGCN]) -> bool:
+    print("training state of a packed table")
+    results = []
+    for density in (0.5, 0.1):
+        table = models[density].tables["node"]
+        rows, weights = table.shape.rows, table.shape.weights
+        formula = rows * 8 + 4 * (rows + 1) + 12 * table.slots
+        held = table.memory(training=True).total
+        print(f"  density {density}: {held:,} bytes, {held / weights:.2f} a position (dense with moments: 12)")
+        results.append(floor("bytes by the formula", held / formula, 1.02, at_least=False))
+    return all(results)
+
+
+if __name__ == "__main__":
+    sys.exit(0 if main() else 1)

@@ -1,0 +1,152 @@
+"""Train, evaluate and recommend through the command, and go on after a kill."""
+
+import csv
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from resprout.artifact.files import read_tensors
+
+LONG = ("--backbone", "mf", "--method", "dsl", "--budget", "50%", "--epochs", "120", "--set", "backbone.width=8")
+LONG += ("--set", "training.batch_size=64", "--set", "training.patience=0", "--set", "method.regrow_every=7")
+LONG += ("--set", "training.learning_rate=0.02", "--set", "training.evaluate_every=10", "--refit", "--seed", "3")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
+
+
+def result_of(run):
+    return json.loads((run / "result.json").read_text())
+
+
+def epochs_of(run):
+    """The lines of metrics.jsonl without the clock."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def arrays_of(path):
+    arrays, _ = read_tensors(path)
+    return {name: (array.shape, array.tobytes()) for name, array in arrays.items()}
+
+
+def test_train_ends_with_its_figures_and_the_next_commands(resprout, books_csv, tmp_path):
+    run = tmp_path / "run"
+    ended = resprout("train", "--data", books_csv, "--epochs", 2, "--set", "backbone.width=8", "--out", run)
+    assert ended.exit_code == 0, ended.output
+    result = result_of(run)
+    assert f"test recall@20    {result['test']['recall@20']:.4f}" in ended.stdout
+    assert "100.0 % of dense" in ended.stdout
+    assert "of tables" in ended.stdout
+    assert f"resprout recommend {run} --user ID" in ended.stdout
+    assert f"resprout evaluate {run}" in ended.stdout
+
+
+def test_progress_off_a_terminal_is_one_plain_line_an_evaluated_epoch(resprout, books_csv, tmp_path):
+    options = ("--epochs", 5, "--set", "training.evaluate_every=2", "--set", "backbone.width=8")
+    ended = resprout("train", "--data", books_csv, *options, "--out", tmp_path / "run")
+    lines = ended.stderr.splitlines()
+    assert [line.split()[:2] for line in lines] == [["train", "2/5"], ["train", "4/5"], ["train", "5/5"]]
+    assert all(re.search(r"loss \d\.\d{4}  recall@20 \d\.\d{4}.*  800 weights  \d+ s left$", line) for line in lines)
+    assert not CONTROL.search(ended.output)
+
+
+def test_settings_are_defaults_then_file_then_named_options_then_set(resprout, books_csv, tmp_path):
+    config = tmp_path / "settings.toml"
+    config.write_text("[training]\nepochs = 9\nseed = 5\nbatch_size = 50\n[backbone]\nname = 'mf'\nwidth = 4\n")
+    run = tmp_path / "run"
+    options = ("--config", config, "--epochs", 2, "--set", "training.batch_size=70", "--out", run)
+    assert resprout("train", "--data", books_csv, *options).exit_code == 0
+    text = (run / "run.toml").read_text()
+    for expected in (
+        "epochs = 2",
+        "seed = 5",
+        "batch_size = 70",
+        "width = 4",
+        f'source = "{books_csv}"',
+        "beta_1 = 0.9",
+    ):
+        assert expected in text.splitlines()
+
+
+def test_the_default_folder_is_named_after_the_settings(resprout, books_csv, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ("--method", "narrow", "--budget", "25%", "--epochs", 1, "--set", "backbone.width=8", "--seed", 4)
+    assert resprout("train", "--data", books_csv, *options).exit_code == 0
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["books-mf-narrow-25pct-4"]
+
+
+def test_data_given_relative_to_here_is_found_from_elsewhere(resprout, books_csv, tmp_path, monkeypatch):
+    monkeypatch.chdir(books_csv.parent)
+    options = ("--epochs", 1, "--set", "backbone.width=8", "--out", tmp_path / "run")
+    assert resprout("train", "--data", books_csv.name, *options).exit_code == 0
+    monkeypatch.chdir(tmp_path)
+    assert resprout("evaluate", "run").exit_code == 0
+
+
+def test_evaluate_measures_what_was_recorded(resprout, trained):
+    for part in ("test", "validation"):
+        shown = resprout("evaluate", trained, "--part", part, "--json")
+        assert shown.exit_code == 0
+        report = json.loads(shown.stdout)
+        assert report["metrics"] == pytest.approx(result_of(trained)[part], rel=1e-9)
+        assert report["agree"]
+    shown = resprout("evaluate", trained)
+    assert shown.exit_code == 0
+    assert "measured and recorded metrics agree" in shown.stdout
+
+
+def test_evaluate_says_if_they_differ(resprout, trained, tmp_path):
+    import shutil
+
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    result = result_of(run)
+    result["test"]["recall@20"] += 1e-4
+    (run / "result.json").write_text(json.dumps(result))
+    shown = resprout("evaluate", run)
+    assert shown.exit_code == 1
+    assert "measured and recorded metrics DIFFER" in shown.stdout
+
+
+def test_recommend_gives_unread_books_of_the_readers_group(resprout, trained, pairs):
+    shown = resprout("recommend", trained, "--user", "user 2", "--user", "user 7", "--k", 5)
+    assert shown.exit_code == 0
+    rows = list(csv.DictReader(io.StringIO(shown.stdout)))
+    assert [(row["user_id"], row["rank"]) for row in rows] == [
+        (user, str(rank)) for user in ("user 2", "user 7") for rank in range(1, 6)
+    ]
+    scores = [float(row["score"]) for row in rows[:5]]
+    assert scores == sorted(scores, reverse=True)
+    assert {row["item_id"] for row in rows} <= {item for _, item in pairs}
+
+
+def test_resume_of_an_ended_run_shows_its_result_again(resprout, trained):
+    before = (trained / "result.json").read_bytes()
+    shown = resprout("train", "--resume", trained)
+    assert shown.exit_code == 0
+    assert "test recall@20" in shown.stdout
+    assert (trained / "result.json").read_bytes() == before
+
+
+def test_killed_and_resumed_equals_undisturbed(resprout, books_csv, tmp_path, wait_for_lines):
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    assert resprout("train", "--data", books_csv, *LONG, "--out", undisturbed).exit_code == 0
+    command = [sys.executable, "-m", "resprout.cli.main", "train", "--data", books_csv, *LONG, "--out", killed]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_for_lines(killed / "metrics.jsonl", 2, process)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert not (killed / "result.json").exists()
+    assert len(epochs_of(killed)) < len(epochs_of(undisturbed))
+    resumed = resprout("train", "--resume", killed)
+    assert resumed.exit_code == 0, resumed.output
+
+    assert epochs_of(killed) == epochs_of(undisturbed)
+    for part in ("validation", "test", "budget", "epochs"):
+        assert result_of(killed)[part] == result_of(undisturbed)[part]
+    for name in ("model/tables.safetensors", "model/interactions.safetensors", "checkpoint/last.safetensors"):
+        assert arrays_of(killed / name) == arrays_of(undisturbed / name)
