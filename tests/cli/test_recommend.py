@@ -64,7 +64,7 @@ def test_written_to_a_file(resprout, trained, tmp_path, ending):
     assert "4 recommendations for 1 users" in shown.stderr
     expected = table_of(resprout("recommend", trained, "--user", "user 3", "-k", 4))
     if ending == "csv":
-        found = list(csv.DictReader(path.open()))
+        found = list(csv.DictReader(io.StringIO(path.read_text())))
     else:
         table = pa.parquet.read_table(path)
         assert table.schema.field("score").type == pa.float32()

@@ -40,9 +40,9 @@ def test_slots_spread_evenly_over_the_table():
 
 def test_another_seed_or_name_gives_another_mask_and_other_values():
     shape, backend = Shape("t", 50, 20), choose().backend
-    tables = [
-        whole(PackedTable.start(shape, 300, Start("normal", 0.1, seed), backend)) for seed in (3, 4)
-    ] + [whole(PackedTable.start(Shape("u", 50, 20), 300, START, backend))]
+    tables = [whole(PackedTable.start(shape, 300, Start("normal", 0.1, seed), backend)) for seed in (3, 4)] + [
+        whole(PackedTable.start(Shape("u", 50, 20), 300, START, backend))
+    ]
     assert not np.array_equal(tables[0], tables[1])
     assert not np.array_equal(tables[0], tables[2])
 

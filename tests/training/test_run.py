@@ -22,7 +22,7 @@ METHODS = {
 }
 
 
-class Stop(Exception):  # noqa: N818
+class Stop(Exception):
     """Stands for a kill."""
 
 

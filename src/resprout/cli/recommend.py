@@ -1,6 +1,7 @@
 """`resprout recommend`: the best items for some users, from a run's deployed model."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ _OUTPUTS = (".csv", ".parquet")
 _ROWS_AT_ONCE = 65_536
 _HISTORY_ROWS = 20
 _GAP = 4
+_HEADERS = {"user_id": "user", "item_id": "item", "item_name": "name"}
 
 
 def recommend(
@@ -112,12 +114,12 @@ def show_beside(console: "Console", recommender: "Recommender", user: str, recom
     from rich.table import Table
 
     history = recommender.history(user)
+    name = "item_name" if "item_name" in history.column_names else "item_id"
     left_out = len(history) - _HISTORY_ROWS
-    known = history.slice(0, _HISTORY_ROWS).to_pylist()
-    title = f"user {user} has" + (f" ({left_out:,} more not shown)" if left_out > 0 else "")
+    header = f"user {user} has" + (f" ({left_out:,} more not shown)" if left_out > 0 else "")
     listings = (
-        _listing(known, ("item_name",) if "item_name" in history.column_names else ("item_id",), title),
-        _listing(recommended.to_pylist(), ("rank", "item_id", "item_name", "score"), "recommended"),
+        _listing(history.slice(0, _HISTORY_ROWS).to_pylist(), (name,), {name: header}),
+        _listing(recommended.to_pylist(), ("rank", "item_id", "item_name", "score"), {name: "recommended"}),
     )
     if sum(console.measure(listing).maximum for listing in listings) + _GAP > console.width:
         console.print(*listings)
@@ -127,7 +129,7 @@ def show_beside(console: "Console", recommender: "Recommender", user: str, recom
     console.print(grid)
 
 
-def _listing(rows: list[dict[str, Any]], columns: tuple[str, ...], title: str | None = None) -> "Table":
+def _listing(rows: list[dict[str, Any]], columns: tuple[str, ...], headers: Mapping[str, str] = _HEADERS) -> "Table":
     from rich.markup import escape
 
     from resprout.cli.tables import figures
@@ -137,5 +139,4 @@ def _listing(rows: list[dict[str, Any]], columns: tuple[str, ...], title: str | 
         tuple(f"{row[column]:.4f}" if column == "score" else escape(str(row[column])) for column in shown)
         for row in rows
     ]
-    headers = [column.removesuffix("_id").removeprefix("item_") for column in shown]
-    return figures(title, headers, cells, text_columns=len(shown))
+    return figures(None, [escape({**_HEADERS, **headers}.get(column, column)) for column in shown], cells, len(shown))

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from resprout.errors import DataError, SettingsError, TrainingError
 from resprout.evaluation.ranking import METRICS
-from resprout.kernels.cpu_numba import top_k
-from resprout.kernels.cpu_numba.dot_scores import dot_scores
+from resprout.kernels.select import choose
 
 F32Array = NDArray[np.float32]
 I32Array = NDArray[np.int32]
@@ -61,11 +60,28 @@ class Scorer(Protocol[Queries]):
         ...
 
 
-class DotScorer:
-    """Scores that are dot products of a user's and an item's vector; not for use by two threads at once."""
+class Products:
+    """Products of vectors in one buffer, which the next call overwrites."""
 
     # Not torch.mm or numpy.matmul: their threads go on spinning after a product and take the cores from keep_best. All
     # of Gowalla took 0.95 to 1.3 s with torch and 5.5 s with numpy, 0.2 s of it for keep_best on its own.
+
+    def __init__(self) -> None:
+        self._buffer = np.empty(0, dtype=np.float32)
+
+    def of(self, queries: F32Array, vectors: F32Array) -> F32Array:
+        """`[queries, vectors]`, from `[queries, width]` and `[vectors, width]`."""
+        size = len(queries) * len(vectors)
+        # A fresh array of this size would be given back to the system and paged in again for every block.
+        if self._buffer.size < size:
+            self._buffer = np.empty(size, dtype=np.float32)
+        products = self._buffer[:size].reshape(len(queries), len(vectors))
+        choose().backend.dot_scores(queries, vectors, products)
+        return products
+
+
+class DotScorer:
+    """Scores that are dot products of a user's and an item's vector; not for use by two threads at once."""
 
     def __init__(self, user_vectors: F32Array, item_vectors: F32Array) -> None:
         if user_vectors.ndim != 2 or item_vectors.ndim != 2 or user_vectors.shape[1] != item_vectors.shape[1]:
@@ -78,7 +94,7 @@ class DotScorer:
         self.n_items = len(item_vectors)
         self._user_vectors = np.asarray(user_vectors)
         self._item_vectors = np.ascontiguousarray(item_vectors)
-        self._buffer = np.empty(0, dtype=np.float32)
+        self._products = Products()
 
     def queries(self, users: I32Array) -> F32Array:
         """The users' vectors, `[users, width]`."""
@@ -86,14 +102,11 @@ class DotScorer:
 
     def scores(self, queries: F32Array, begin: int, end: int) -> F32Array:
         """Dot products `[users, end - begin]`, in a buffer that the next call overwrites."""
-        shape = (len(queries), end - begin)
-        size = shape[0] * shape[1]
-        # A fresh array of this size would be given back to the system and paged in again for every block.
-        if self._buffer.size < size:
-            self._buffer = np.empty(size, dtype=np.float32)
-        products = self._buffer[:size].reshape(shape)
-        dot_scores(queries, self._item_vectors[begin:end], products)
-        return products
+        return self._products.of(queries, self._item_vectors[begin:end])
+
+    def item_vectors(self, begin: int, end: int) -> F32Array:
+        """The vectors of items `begin .. end - 1`, `[end - begin, width]`; a view."""
+        return self._item_vectors[begin:end]
 
 
 def rank(
@@ -104,7 +117,7 @@ def rank(
     *,
     users_per_block: int = USERS_PER_BLOCK,
     items_per_block: int = ITEMS_PER_BLOCK,
-    keep_best: KeepBest = top_k.keep_best,
+    keep_best: KeepBest | None = None,
 ) -> tuple[I32Array, F32Array]:
     """Each user's best k items that are not in `seen`, best first, ties lower item first, and their scores.
 
@@ -122,6 +135,8 @@ def rank(
     for name, value in (("k", k), ("users_per_block", users_per_block), ("items_per_block", items_per_block)):
         if value < 1:
             raise SettingsError(f"{name} = {value}: expected at least 1")
+    backend = choose().backend
+    keep_best = keep_best or backend.keep_best
     best_items = np.full((len(users), k), -1, dtype=np.int32)
     best_scores = np.full((len(users), k), -np.inf, dtype=np.float32)
     for rows in _blocks(len(users), users_per_block):
@@ -138,7 +153,7 @@ def rank(
                     f"the score of user {block_users[row]} and item {columns.start + column} is NaN, expected a "
                     "number: the weights have diverged; train again with a lower learning rate"
                 ) from error
-    top_k.sort_best(best_scores, best_items)
+    backend.sort_best(best_scores, best_items)
     return best_items, best_scores
 
 
@@ -167,7 +182,7 @@ def evaluate(
     *,
     users_per_block: int = USERS_PER_BLOCK,
     items_per_block: int = ITEMS_PER_BLOCK,
-    keep_best: KeepBest = top_k.keep_best,
+    keep_best: KeepBest | None = None,
 ) -> dict[str, float]:
     """Mean of each metric over the users with a held-out item, named like "recall@20"; see `evaluate_per_user`."""
     return evaluate_per_user(
@@ -191,7 +206,7 @@ def evaluate_per_user(
     *,
     users_per_block: int = USERS_PER_BLOCK,
     items_per_block: int = ITEMS_PER_BLOCK,
-    keep_best: KeepBest = top_k.keep_best,
+    keep_best: KeepBest | None = None,
 ) -> UserMetrics:
     """Metrics of each user with a held-out item: all items but the user's `seen` ones are ranked.
 

@@ -123,7 +123,10 @@ class Backend(Protocol):
         """`out[i] = source[first + i]`."""
 
     def group_ids(self, ids: I32, positions: I32) -> Groups:
-        """The ids by row. positions: int32, one a row of the table, all -1; becomes the place of each row in `unique`."""
+        """The ids by row.
+
+        positions: int32, one a row of the table, all -1; becomes the place of each row in `unique`.
+        """
 
     def adam_dense(self, values: F32, moment_1: F32, moment_2: F32, gradients: F32, step: AdamStep) -> None:
         """One step of Adam on whole rows, in place; all `[rows, width]`."""
@@ -167,6 +170,9 @@ class Backend(Protocol):
 
     def grow_slots(self, rows: PackedRows, moments: tuple[F32, F32], toggle: Mask) -> None:
         """Gives each position marked in `toggle` a slot of value and moments 0, in place; the arrays must have room."""
+
+    def dot_scores(self, queries: F32, item_vectors: F32, out: F32) -> None:
+        """`out = queries item_vectors^T`, from `[users, width]` and `[items, width]`; the same bits in any blocks."""
 
     def keep_best(
         self, scores: F32, first_item: int, seen_starts: I64, seen_items: I32, best_scores: F32, best_items: I32

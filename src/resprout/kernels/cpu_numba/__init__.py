@@ -1,6 +1,7 @@
 """Backend `cpu_numba`: Numba on CPU cores, packed rows read as AVX-512 vectors where there are any."""
 
 from resprout.kernels.cpu_numba.adam import adam_dense, adam_packed
+from resprout.kernels.cpu_numba.dot_scores import dot_scores
 from resprout.kernels.cpu_numba.fill import fill_dense, fill_packed, random_scores
 from resprout.kernels.cpu_numba.groups import group_ids
 from resprout.kernels.cpu_numba.moves import choose_moves, choose_positions, drop_slots, grow_slots
@@ -12,6 +13,7 @@ __all__ = [
     "adam_packed",
     "choose_moves",
     "choose_positions",
+    "dot_scores",
     "drop_slots",
     "fill_dense",
     "fill_packed",

@@ -23,7 +23,7 @@ from resprout.kernels.cpu_numba.lanes import (
     function,
     load_at,
     target_has,
-)  # fmt: skip
+)
 
 _HALF = 8
 _HALF_FLOATS, _HALF_INTS = ir.VectorType(F32, _HALF), ir.VectorType(I32, _HALF)

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from resprout.kernels.contract import I32, Groups
+from resprout.kernels.contract import I32, I64, Groups
 
 
 def group_ids(ids: I32, positions: I32) -> Groups:
@@ -18,7 +18,7 @@ def group_ids(ids: I32, positions: I32) -> Groups:
 
 
 @njit(cache=True)
-def _number(ids, positions, unique, places, counts):
+def _number(ids: I32, positions: I32, unique: I32, places: I32, counts: I32) -> int:
     found = 0
     for k in range(ids.size):
         place = positions[ids[k]]
@@ -34,7 +34,7 @@ def _number(ids, positions, unique, places, counts):
 
 
 @njit(cache=True)
-def _collect(places, ends, members):
+def _collect(places: I32, ends: I64, members: I32) -> None:
     for k in range(places.size):
         place = places[k]
         members[ends[place]] = k

@@ -133,8 +133,8 @@ def _tally_values(
     """Counts the magnitudes of all slots, or of those toggled."""
     magnitudes = values.view(np.uint32)
     if not toggled:
-        for slot in range(int(starts[mask.shape[0]])):
-            _tally_one(magnitudes[slot] & _SIGN_OFF, upper, counts)
+        for bits in magnitudes[: starts[mask.shape[0]]]:
+            _tally_one(bits & _SIGN_OFF, upper, counts)
         return
     for row in range(mask.shape[0]):
         slot = np.int64(starts[row])

@@ -1,6 +1,7 @@
 """Backend `reference`: slow and obvious NumPy, the definition of every kernel."""
 
 from resprout.kernels.reference.adam import adam_dense, adam_packed
+from resprout.kernels.reference.dot_scores import dot_scores
 from resprout.kernels.reference.fill import fill_dense, fill_packed, random_scores
 from resprout.kernels.reference.groups import group_ids
 from resprout.kernels.reference.moves import choose_moves, choose_positions, drop_slots, grow_slots
@@ -12,6 +13,7 @@ __all__ = [
     "adam_packed",
     "choose_moves",
     "choose_positions",
+    "dot_scores",
     "drop_slots",
     "fill_dense",
     "fill_packed",

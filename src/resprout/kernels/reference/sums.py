@@ -6,8 +6,14 @@ from resprout.kernels.contract import F32, I32, I64, Links, Rows
 from resprout.kernels.reference.rows import whole
 
 
-def sum_links(  # noqa: ARG001 - parts are of use to a backend of several threads only
-    links: Links, first: int, source: Rows, add: Rows, scale: float, out: F32, parts: I64 | None = None
+def sum_links(
+    links: Links,
+    first: int,
+    source: Rows,
+    add: Rows,
+    scale: float,
+    out: F32,
+    parts: I64 | None = None,  # noqa: ARG001 - of use to several threads only
 ) -> None:
     """See `contract.Backend.sum_links`."""
     sum_links_of(links, np.arange(first, first + len(out), dtype=np.int32), source, add, scale, out)
