@@ -12,6 +12,7 @@ from resprout.serving.recommender import Recommender
 from resprout.training import run
 from resprout.training.folder import RunFolder
 from resprout.training.observers import Observer
+from resprout.training.prepare import frame_source, is_frame
 from resprout.training.settings import Settings, merged, resolve
 
 Section = Mapping[str, Any]
@@ -89,7 +90,7 @@ def train(
     dataset = None
     if not isinstance(source, str | os.PathLike):
         dataset = _read_frame(source, settings)
-        settings = replace(settings, data=settings.data.model_copy(update={"source": run.frame_source(dataset)}))
+        settings = replace(settings, data=settings.data.model_copy(update={"source": frame_source(dataset)}))
     folder = Path(out) if out is not None else default_folder(settings)
     return Run(folder, run.start(settings, folder, observer or Observer(), dataset))
 
@@ -115,7 +116,7 @@ def default_folder(settings: Settings) -> Path:
     """runs/<data>-<backbone>-<method>[-<budget>]-<seed>."""
     source = settings.data.source
     known = source in data.KNOWN
-    name = source if known else "frame" if run.is_frame(settings) else Path(source).name.partition(".")[0]
+    name = source if known else "frame" if is_frame(settings) else Path(source).name.partition(".")[0]
     parts = [name, settings.backbone_name, settings.method_name]
     if settings.budget is not None:
         parts.append(str(settings.budget).replace("%", "pct"))

@@ -44,7 +44,7 @@ def _measured(folder: Any, part: str) -> dict[str, float]:
     from resprout.artifact.format import load_model
     from resprout.data import Split
     from resprout.errors import SettingsError
-    from resprout.training.run import load_dataset, measure
+    from resprout.training.prepare import load_dataset, measure
 
     settings = folder.settings()
     if part == "validation" and settings.training.refit:

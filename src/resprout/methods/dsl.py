@@ -12,11 +12,13 @@ from typing import Literal
 
 from pydantic import Field
 
+from resprout.budget import MemoryUse
 from resprout.methods import method
 from resprout.methods.method import Allowance, Hooks, Moment, Stage
 from resprout.methods.random import packed_stage
 from resprout.methods.schedules import Decay, decayed
 from resprout.tables.packed import PackedTable, move_key, move_slots, random_scores
+from resprout.tables.table import Table
 
 
 class Options(method.Options):
@@ -80,6 +82,11 @@ class Regrow(Hooks):
                 for table in tables
             ]
         self.moved += move_slots(tables, scores, count)
+
+    def memory(self, tables: Mapping[str, Table]) -> MemoryUse:
+        """See `Hooks.memory`: while slots move, a second mask says which positions change."""
+        packed = [table for table in tables.values() if isinstance(table, PackedTable)]
+        return MemoryUse({"move_mask": sum(table.stored.mask.nbytes for table in packed)})
 
     def state(self) -> dict[str, int]:
         """See `Hooks.state`."""

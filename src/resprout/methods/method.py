@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from resprout.budget import Budget, Shape
+from resprout.budget import Budget, MemoryUse, Shape
 from resprout.errors import SettingsError
 from resprout.tables.table import Table
 
@@ -91,6 +91,10 @@ class Hooks:
 
     def after_epoch(self, moment: Moment) -> None:
         """After the last batch of an epoch."""
+
+    def memory(self, tables: Mapping[str, Table]) -> MemoryUse:
+        """Bytes of the tables' size that the method needs for itself, at most at once."""
+        return MemoryUse()
 
     def state(self) -> dict[str, int]:
         """What a checkpoint must keep besides tables; also shown in the run's metrics."""

@@ -5,47 +5,60 @@ backward pass of the table shrink with it and the gradient of all weights does n
 `density^2` for a product of two sparse tables. Executed: one training step and the scoring of all users, counted.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from resprout.backbones.backbone import Backbone
-from resprout.budget import MemoryUse
+from resprout.budget import Budget, MemoryUse, Shape
 from resprout.kernels.counting import CountingBackend
+from resprout.methods.method import Hooks, Stage
 from resprout.tables.table import BLOCK_VALUES
+from resprout.training import memory
+from resprout.training.loop import Progress
 
 
-@dataclass(frozen=True)
-class Cost:
-    """The `cost` part of `result.json`."""
+def ledger(model: Backbone, hooks: Hooks, batch: Any, stage: Stage, phases: Mapping[str, Progress]) -> dict[str, Any]:
+    """The `cost` part of `result.json`: the phases of a stage, from a trained model and one batch to count with."""
+    held = training_memory(model) + hooks.memory(model.tables)
+    steps, size = sum(progress.steps for progress in phases.values()), len(batch.users)
+    return {
+        "train_seconds": sum(progress.seconds for progress in phases.values()),
+        "peak_table_bytes": held.total,
+        "table_bytes": dict(held.bytes_by_kind),
+        "peak_rss_bytes": memory.peak_bytes(),
+        "macs_nominal_training": nominal_training(model, size, steps),
+        "macs_executed_training": executed_step(model, batch, size) * steps,
+        "macs_nominal_inference": nominal_inference(model),
+        "macs_executed_inference": executed_inference(model),
+        "stages": [
+            {**asdict(stage), "phase": phase, "epochs": at.epochs, "steps": at.steps, "seconds": at.seconds}
+            for phase, at in phases.items()
+        ],
+    }
 
-    train_seconds: float
-    peak_table_bytes: int
-    peak_rss_bytes: int
-    macs_nominal_training: int
-    macs_executed_training: int
-    macs_nominal_inference: int
-    macs_executed_inference: int
-    table_bytes_by_kind: dict[str, int]
-    stages: list[dict[str, Any]]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
+def budget_use(model: Backbone, full: Sequence[Shape], budget: Budget | None) -> dict[str, Any]:
+    """The `budget` part of `result.json`; `full` are the shapes of the dense tables."""
+    dense_weights = sum(shape.weights for shape in full)
+    slots = sum(table.slots for table in model.tables.values())
+    return {
+        "limit": None if budget is None else str(budget),
+        "share": slots / dense_weights,
+        "slots": slots,
+        "dense_weights": dense_weights,
+        "deployed_bytes": sum(table.memory(training=False).total for table in model.tables.values()),
+        "dense_bytes": sum(shape.dense_bytes for shape in full),
+    }
 
 
 def training_memory(model: Backbone) -> MemoryUse:
     """Bytes that the tables hold while they are trained, moments and the block of gradients in passing included."""
-    memory = MemoryUse()
+    held = MemoryUse()
     for table in model.tables.values():
-        memory += table.memory(training=True)
         block = min(table.shape.rows, max(1, BLOCK_VALUES // table.shape.width)) * table.shape.width * 4
-        memory += MemoryUse({"gradient_block": block})
-    return memory
-
-
-def deployed_bytes(model: Backbone) -> int:
-    """Bytes of the tables once they are deployed, index included."""
-    return sum(table.memory(training=False).total for table in model.tables.values())
+        held += table.memory(training=True) + MemoryUse({"gradient_block": block})
+    return held
 
 
 def density(model: Backbone) -> float:

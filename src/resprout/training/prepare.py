@@ -1,0 +1,74 @@
+"""The data of a run: loaded, filtered, split, and measured on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from resprout import catalog, data
+from resprout.backbones.backbone import Backbone
+from resprout.data.histories import Histories
+from resprout.errors import SettingsError
+from resprout.evaluation.evaluate import evaluate
+from resprout.training.loop import Metrics
+from resprout.training.settings import Settings
+
+_FRAME = "frame of "
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data of a run, split: item names and id maps are the data set's."""
+
+    dataset: data.Dataset
+    split: data.Split
+
+    def train(self, refit: bool) -> Histories:
+        """What is learnt from: the train part, with `refit` the validation part too."""
+        return (self.split.refit() if refit else self.split).train.histories()
+
+
+def load_dataset(settings: Settings, dataset: data.Dataset | None = None) -> data.Dataset:
+    """The data of a run, filtered: that of its source, or the one given.
+
+    Raises SettingsError if the run was trained on a frame and that is not given, or is another one.
+    """
+    source = settings.data.source
+    if dataset is None and is_frame(settings):
+        raise SettingsError(
+            f"this run was trained on a {source}, which is not on disk: give the frame again, "
+            "resprout.resume(folder, frame)"
+        )
+    if dataset is not None and frame_source(dataset) != source:
+        raise SettingsError(f"the data given are a {frame_source(dataset)}; this run was started on {source!r}")
+    return data.apply(data.load(settings.data) if dataset is None else dataset, settings.filter)
+
+
+def frame_source(dataset: data.Dataset) -> str:
+    """What stands for a data set from memory where settings name their source: its counts."""
+    found = dataset.interactions
+    return f"{_FRAME}{found.n_users} users, {found.n_items} items, {len(found)} interactions"
+
+
+def is_frame(settings: Settings) -> bool:
+    """Whether the data of these settings came from memory."""
+    return settings.data.source.startswith(_FRAME)
+
+
+def prepare(settings: Settings, dataset: data.Dataset | None = None) -> Prepared:
+    """The data of a new run; raises DataError or SettingsError for data that cannot be trained on."""
+    dataset = load_dataset(settings, dataset)
+    split = data.split(dataset, settings.split, settings.training.seed)
+    if split.kind == "held_out_users" and not catalog.load_backbone(settings.backbone_name).folds_in:
+        raise SettingsError(
+            f"split.kind = 'held_out_users': backbone {settings.backbone_name!r} has a row for each user of training "
+            "and cannot rank others; choose another split"
+        )
+    return Prepared(dataset, split)
+
+
+def measure(model: Backbone, split: data.Split, of: str, cutoffs: Sequence[int]) -> Metrics:
+    """Metrics on the validation or test part; what the user interacted with before that part is not ranked."""
+    held_out = split.validation if of == "validation" else split.test
+    if len(held_out) == 0:
+        return {}
+    seen = split.train if of == "validation" else split.refit().train
+    return evaluate(model.scorer(), held_out.histories(), seen.histories(), cutoffs)
