@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("real_data")
+
 
 def cells(text, first):
     """The row of a table that begins with `first`."""

@@ -1,5 +1,4 @@
 import hashlib
-import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,16 +8,15 @@ import pytest
 
 
 @pytest.fixture
-def data_folder() -> Path:
-    """The folder of real data sets; tests on real files fail without it."""
-    return Path(os.environ["RESPROUT_DATA"])
+def data_folder(real_data) -> Path:
+    """The folder of real data sets."""
+    return real_data
 
 
 @pytest.fixture(autouse=True)
-def no_download(data_folder, tmp_path_factory, monkeypatch):
-    """The cache is empty and out of the way, and a set that is not in the folder is not fetched from the network."""
+def no_download(tmp_path_factory, monkeypatch):
+    """The cache is empty and out of the way."""
     monkeypatch.setenv("RESPROUT_CACHE", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setenv("RESPROUT_DATA", str(data_folder))
 
 
 class FileServer:

@@ -98,7 +98,7 @@ def test_a_known_name_wins_over_a_path(tmp_path, monkeypatch):
 
 
 def test_the_cache_is_used_and_counts_are_checked(tmp_path, monkeypatch):
-    monkeypatch.delenv("RESPROUT_DATA")
+    monkeypatch.delenv("RESPROUT_DATA", raising=False)
     monkeypatch.setenv("RESPROUT_CACHE", str(tmp_path))
     folder = tmp_path / "citeulike"
     folder.mkdir()

@@ -7,6 +7,8 @@ from resprout.data import FilterSettings, SplitSettings, apply, load, split
 from resprout.data.interactions import PartCounts
 from resprout.data.readers import recognise
 
+pytestmark = pytest.mark.usefixtures("real_data")
+
 # part: users, items, interactions, fewest, median and most per user, as in the README of each folder
 COUNTS = {
     "ml-100k": {"": (943, 1_682, 100_000, 20, 65, 737)},

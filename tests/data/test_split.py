@@ -100,6 +100,7 @@ def test_official_without_validation_by_hand():
     assert np.bincount(greedy.train.users).tolist() == [1, 1, 1]
 
 
+@pytest.mark.usefixtures("real_data")
 def test_held_out_users():
     found = split(load("ml-100k"), SplitSettings(kind="held_out_users"), seed=5)
     groups = [set(part.users.tolist()) for part in (found.train, found.validation, found.test)]
@@ -121,6 +122,7 @@ def test_held_out_users():
     assert pairs_of(refit.test_fold_in) == pairs_of(found.test_fold_in)
 
 
+@pytest.mark.usefixtures("real_data")
 def test_fold_in_is_none_for_other_kinds():
     found = split(load("ml-100k"), SplitSettings(), seed=5)
     assert found.kind == "ratio"
@@ -224,6 +226,7 @@ def test_every_setting_is_described():
 # --- files
 
 
+@pytest.mark.usefixtures("real_data")
 @pytest.mark.parametrize("kind", ["ratio", "held_out_users", "global_time"])
 def test_saved_and_loaded(tmp_path, kind):
     dataset = load("ml-100k")
@@ -238,6 +241,7 @@ def test_saved_and_loaded(tmp_path, kind):
     assert (tmp_path / "run" / FILE_NAME).stat().st_size < 101_000
 
 
+@pytest.mark.usefixtures("real_data")
 def test_a_split_of_other_data_is_refused(tmp_path):
     dataset = load("ml-100k")
     split(dataset, SplitSettings(), seed=3).save(tmp_path)

@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import ir_measures
@@ -141,8 +140,8 @@ def test_an_empty_place_is_not_a_hit_of_the_user_before() -> None:
     assert result.values["hr@3"].tolist() == [1, 0]
 
 
-def test_real_data_against_trec_eval() -> None:
-    folder = Path(os.environ["RESPROUT_DATA"], "ml-1m")
+def test_real_data_against_trec_eval(real_data: Path) -> None:
+    folder = real_data / "ml-1m"
     train, test = (read_lists(folder / name) for name in ("train.txt", "test.txt"))
     n_items = 1 + max(max(items, default=0) for items in train + test)
     seen, held_out = histories(train[:300], n_items), histories(test[:300], n_items)
