@@ -3,8 +3,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from resprout.kernels.cpu_numba import dot_scores as cpu_numba
-from resprout.kernels.reference import dot_scores as reference
+from resprout.kernels import cpu_numba, reference
 from resprout.rng import stream
 
 
