@@ -112,6 +112,15 @@ def test_evaluate_says_if_they_differ(resprout, trained, tmp_path):
     assert "measured and recorded metrics DIFFER" in shown.stdout
 
 
+def test_evaluate_refuses_validation_data_that_was_trained_on(resprout, books_csv, tmp_path):
+    options = ("--epochs", 1, "--set", "backbone.width=4", "--refit", "--out", tmp_path / "run")
+    assert resprout("train", "--data", books_csv, *options).exit_code == 0
+    assert resprout("evaluate", tmp_path / "run").exit_code == 0
+    refused = resprout("evaluate", tmp_path / "run", "--part", "validation")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "was trained again on train and validation data" in refused.stderr
+
+
 def test_recommend_gives_unread_books_of_the_readers_group(resprout, trained, pairs):
     shown = resprout("recommend", trained, "--user", "user 2", "--user", "user 7", "--k", 5)
     assert shown.exit_code == 0

@@ -1,6 +1,6 @@
 """Dynamic Sparse Learning (DSL, WSDM '24, arXiv 2402.02855, section 3): a random mask that moves while it is trained.
 
-Every `regrow_every` steps the slots of smallest magnitude are dropped and as many are grown where the gradient is
+Every so often the slots of smallest magnitude are dropped and as many are grown where the gradient is
 largest, by a share that falls to nothing at the end of training (`rho_t = rho_0 / 2 (1 + cos(pi t / T_end))`).
 
 Where the paper leaves a choice: the number of slots is exact and constant, moments of a new slot start at zero (its
@@ -24,7 +24,9 @@ from resprout.tables.table import Table
 class Options(method.Options):
     """Options of `dsl`."""
 
-    regrow_every: int = Field(2000, ge=1, description="steps between two moves of the mask (dT)")
+    regrow_every: int | None = Field(
+        None, ge=1, description="steps between two moves of the mask (dT); 2000, or less for at least 50 moves"
+    )
     share: float = Field(0.5, gt=0, lt=1, description="share of the slots that move first (rho_0)")
     decay: Decay = Field("cosine", description="how that share falls over training: cosine, linear or constant")
     grow: Literal["gradient", "random"] = Field("gradient", description="where slots grow; random is the ablation")
@@ -61,7 +63,8 @@ class Regrow(Hooks):
     def after_update(self, moment: Moment) -> None:
         """See `Hooks.after_update`."""
         done = moment.step / moment.total_steps
-        if moment.step % self.options.regrow_every or done > self.options.freeze_at:
+        every = self.options.regrow_every or min(2000, max(1, moment.total_steps // 50))
+        if moment.step % every or done > self.options.freeze_at:
             return
         share = self.options.share * decayed(self.options.decay, done)
         tables = [table for table in moment.tables.values() if isinstance(table, PackedTable)]

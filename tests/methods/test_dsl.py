@@ -1,0 +1,126 @@
+"""When, how many and where slots move."""
+
+import numpy as np
+import pytest
+
+from resprout.budget import Budget, Shape
+from resprout.kernels.select import choose
+from resprout.methods.dsl import DSL, Options
+from resprout.methods.method import Allowance, Moment
+from resprout.methods.schedules import decayed
+from resprout.tables import autograd
+from resprout.tables.build import build_tables
+from resprout.tables.initial import Start
+
+SHAPES = (Shape("user", 30, 10), Shape("item", 20, 10))
+IDS = np.arange(20, dtype=np.int32)
+
+
+def tables_and_hooks(options):
+    method = DSL(options)
+    stage = method.next_stage((), Allowance(SHAPES, Budget.parse("40%")))
+    tables = build_tables(SHAPES, "packed", stage.slots, Start("normal", 0.1, 0), False, choose().backend)
+    return tables, method.hooks(stage)
+
+
+def after_step(hooks, tables, step, total=1000, factors=None):
+    def backward(factor):
+        if factors is not None:
+            factors.append(factor)
+        for table in tables.values():
+            table.clear_gradient()
+            (autograd.rows(table, IDS) - 1).square().sum().backward()
+
+    hooks.after_update(Moment(0, step, total, 0, tables, backward))
+
+
+def masks(tables):
+    return {name: table.stored.mask.copy() for name, table in tables.items()}
+
+
+def changed(before, after):
+    return any((before[name] != after[name]).any() for name in before)
+
+
+def test_slots_move_every_so_many_steps_and_at_no_other():
+    tables, hooks = tables_and_hooks(Options(regrow_every=7, grow="random"))
+    moved_at = []
+    for step in range(1, 22):
+        before = masks(tables)
+        after_step(hooks, tables, step)
+        if changed(before, masks(tables)):
+            moved_at.append(step)
+    assert moved_at == [7, 14, 21]
+
+
+@pytest.mark.parametrize(("total", "first"), [(1000, 20), (10**6, 2000), (10, 1)])
+def test_the_default_is_the_papers_interval_or_fifty_moves(total, first):
+    tables, hooks = tables_and_hooks(Options())
+    before = masks(tables)
+    if first > 1:
+        after_step(hooks, tables, first - 1, total)
+        assert not changed(before, masks(tables))
+    after_step(hooks, tables, first, total)
+    assert changed(before, masks(tables))
+
+
+def test_the_share_that_moves_falls_and_is_nothing_at_the_end():
+    moved = []
+    for step in (10, 500, 1000):
+        tables, hooks = tables_and_hooks(Options(regrow_every=10, share=0.4, grow="random"))
+        after_step(hooks, tables, step)
+        moved.append(hooks.state()["moved_slots"])
+    slots = sum(table.slots for table in tables.values())
+    assert slots == 200
+    assert moved[0] <= 0.4 * slots
+    assert moved[0] > moved[1] > moved[2] == 0
+
+
+def test_nothing_moves_once_the_mask_is_frozen():
+    tables, hooks = tables_and_hooks(Options(regrow_every=10, freeze_at=0.75))
+    before = masks(tables)
+    after_step(hooks, tables, 760)
+    assert not changed(before, masks(tables))
+    after_step(hooks, tables, 740)
+    assert changed(before, masks(tables))
+
+
+def test_slots_stay_in_their_table_unless_the_scope_is_joint():
+    for scope, stays in (("table", True), ("joint", False)):
+        tables, hooks = tables_and_hooks(Options(regrow_every=1, scope=scope))
+        for step in range(1, 20):
+            after_step(hooks, tables, step)
+        counts = {name: table.slots for name, table in tables.items()}
+        assert sum(counts.values()) == 200
+        assert (counts == {"user": 120, "item": 80}) == stays
+
+
+def test_growth_by_gradient_takes_only_rows_that_have_one():
+    tables, hooks = tables_and_hooks(Options(regrow_every=1, share=0.5))
+    before = tables["user"].read_range(0, 30) != 0
+    after_step(hooks, tables, 1)
+    mask = np.unpackbits(tables["user"].stored.mask.view(np.uint8), axis=1, bitorder="little")[:, :10].astype(bool)
+    grown = mask & ~before
+    assert grown[:20].sum() > 0
+    assert grown[20:].sum() == 0
+
+
+def test_zero_growth_batches_use_the_gradient_that_is_there():
+    for batches, expected in ((0, []), (3, [3])):
+        factors = []
+        tables, hooks = tables_and_hooks(Options(regrow_every=1, growth_batches=batches))
+        for table in tables.values():
+            (autograd.rows(table, IDS[:5]) - 1).square().sum().backward()
+        before = tables["user"].stored.mask.copy()
+        after_step(hooks, tables, 1, factors=factors)
+        assert factors == expected
+        grown = tables["user"].stored.mask & ~before
+        assert grown[:5].any()
+        assert grown[5:20].any() == (batches > 0)
+
+
+@pytest.mark.parametrize(("kind", "values"), [
+    ("cosine", [1, 0.8535534, 0.5, 0]), ("linear", [1, 0.75, 0.5, 0]), ("constant", [1, 1, 1, 1]),
+])  # fmt: skip
+def test_schedules(kind, values):
+    assert [decayed(kind, done) for done in (0, 0.25, 0.5, 1)] == pytest.approx(values)

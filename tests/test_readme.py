@@ -1,0 +1,49 @@
+"""What the README shows is what there is."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from resprout.cli.main import app
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line for kind, block in BLOCKS if not kind for line in block.splitlines() if line.startswith("resprout ")]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_can_be_typed(line):
+    """Every option and subcommand of the line exists; nothing is run."""
+    words = shlex.split(line)[1:]
+    command = get_command(app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    command.make_context("resprout", words, resilient_parsing=False)
+
+
+def test_make_targets_exist_and_come_first():
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert targets[:2] == ["demo", "test"]
+    assert set(re.findall(r"make ([a-z]+)", README)) <= {*targets, "them"}
+
+
+def test_the_python_example_is_the_file_in_examples():
+    (example,) = (block for kind, block in BLOCKS if kind == "python")
+    assert example.strip() in (ROOT / "examples" / "quickstart.py").read_text("utf-8")
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        if "://" not in target:
+            assert (ROOT / target).exists(), target
+
+
+def test_all_methods_and_backbones_are_named():
+    from resprout import catalog
+
+    for name in (*catalog.method_names(), *catalog.backbone_names()):
+        assert f"`{name}`" in README
