@@ -75,6 +75,13 @@ def test_moves_take_moments_along_and_new_slots_start_at_zero():
         np.testing.assert_array_equal(moment == 0, new)
 
 
+def test_without_a_pending_gradient_blocks_are_zero():
+    table = make(rows=5000, width=64, slots=300)
+    for _ in range(2):  # the second time the memory has been used
+        assert all((block == 0).all() for _, block in table.gradient_blocks())
+        np.full(5000 * 64, np.nan, np.float32)
+
+
 def test_joint_moves_let_slots_pass_between_tables():
     first, second = make(), PackedTable.start(Shape("u", 80, 7), 200, START, choose().backend)
 

@@ -74,6 +74,8 @@ class Table(ABC):
         block = aligned_empty(min(rows, max(1, BLOCK_VALUES // width)), width)
         for first in range(0, rows, len(block)):
             out = block[: rows - first]
+            if not self.pending:
+                out[:] = 0
             for k, gradient in enumerate(self.pending):
                 gradient.put(first, out, add=k > 0)
             yield first, out

@@ -9,8 +9,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from resprout.artifact.files import read_tensors, write_tensors
+from resprout.artifact.files import Arrays, read_tensors, write_tensors
 from resprout.errors import RunError
 from resprout.methods.method import Hooks, Stage
 from resprout.tables.table import Table
@@ -70,7 +71,7 @@ class Checkpoints:
         _load(self.best, tables)
 
 
-def _arrays(tables: Mapping[str, Table], training: bool):  # type: ignore[no-untyped-def]
+def _arrays(tables: Mapping[str, Table], training: bool) -> Arrays:
     return {f"{name}.{kind}": array for name, table in tables.items() for kind, array in table.arrays(training).items()}
 
 
@@ -81,5 +82,5 @@ def _load(path: Path, tables: Mapping[str, Table]) -> None:
         table.load_arrays({key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)})
 
 
-def _stage(values: dict) -> Stage:  # type: ignore[type-arg]
+def _stage(values: dict[str, Any]) -> Stage:
     return Stage(**{**values, "widths": tuple(values["widths"]), "slots": tuple(values["slots"])})

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from resprout.artifact.files import write_text
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -95,7 +97,7 @@ class MetricsFile(Observer):
             record = json.loads(line)
             if (order[record["phase"]], record["epoch"]) <= (order[phase], epochs):
                 lines.append(line + "\n")
-        self._path.write_text("".join(lines), "utf-8")
+        write_text(self._path, "".join(lines))
 
     def epoch(self, record: EpochRecord) -> None:
         """See `Observer.epoch`."""
