@@ -15,6 +15,7 @@ from resprout.data import load
 from resprout.data.histories import Histories
 from resprout.data.split import TRAIN
 
+PAUSE, WARM_UP = 0.05, 0.05
 PEERS = Path(__file__).parent / "peers"
 # `import resprout` sets GOMP_SPINCOUNT for itself, and a shell may hold OpenBLAS to the code of an older CPU: peers
 # run with what their authors' users have.
@@ -71,10 +72,20 @@ def seconds_of(call: Callable[[], object]) -> float:
 
 
 def alternate(timers: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Median seconds by name; the timers take turns, so that a slower machine slows them all."""
+    """Median seconds by name; the timers take turns, so that a slower machine slows them all.
+
+    Each turn begins with a pause, for the threads of whoever ran before go on spinning for milliseconds on the cores
+    that are to be timed, and with calls that do not count, until threads that slept have a core of their own again.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in timers}
     for _ in range(rounds):
         for name, timer in timers.items():
+            time.sleep(PAUSE)
+            begin = time.perf_counter()
+            while True:
+                timer()
+                if time.perf_counter() - begin > WARM_UP:
+                    break
             seconds[name].append(timer())
     for name, values in seconds.items():
         print(f"  {name:44s} {1e3 * np.median(values):9.2f} ms   ({1e3 * min(values):.2f} to {1e3 * max(values):.2f})")
