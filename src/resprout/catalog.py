@@ -1,4 +1,4 @@
-"""Finds backbones, methods and kernel backends by file or folder name, without importing them."""
+"""Finds backbones and methods by file name, without importing them."""
 
 import difflib
 import importlib
@@ -28,11 +28,6 @@ def backbone_names() -> list[str]:
 def method_names() -> list[str]:
     """Names of all methods, in alphabetical order."""
     return _names("methods")
-
-
-def backend_names() -> list[str]:
-    """Names of all kernel backends, in alphabetical order."""
-    return sorted(path.parent.name for path in (_HERE / "kernels").glob("*/__init__.py"))
 
 
 def load_backbone(name: str) -> "type[Backbone]":
