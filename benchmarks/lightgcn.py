@@ -15,7 +15,6 @@ from resprout.backbones.lightgcn import LightGCN, Options
 from resprout.data.batches import TripletBatches, Triplets
 from resprout.data.histories import Histories
 from resprout.kernels.contract import Links, NoRows
-from resprout.kernels.cpu_numba.sums import even_parts
 from resprout.kernels.select import choose
 from resprout.methods.dsl import Options as DSLOptions
 from resprout.methods.dsl import Regrow
@@ -77,10 +76,9 @@ def hops(folder: Path, models: dict[float | None, LightGCN], torch_peer: Peer) -
     print("one smoothing hop")
     links = models[None].smoothing.links
     out = aligned_empty(len(links.starts) - 1, WIDTH)
-    parts = even_parts(links.starts)
     for density, model in models.items():
         table = model.tables["node"]
-        hop(links, table, out, parts)
+        hop(links, table, out)
         if density is None:
             torch_peer.ask(f"coo {folder / 'coo.npy'}")
             gate("dense hop and torch COO", largest(out - np.load(folder / "coo.npy")), 1e-5)
@@ -89,7 +87,7 @@ def hops(folder: Path, models: dict[float | None, LightGCN], torch_peer: Peer) -
             gate(f"packed hop at {density} and SciPy", largest(out - scipy_hop(links, whole)), 1e-5)
     timers: dict[str, Callable[[], float]] = {
         "dense" if density is None else f"packed at {density}": (
-            lambda table=model.tables["node"]: seconds_of(lambda: hop(links, table, out, parts))
+            lambda table=model.tables["node"]: seconds_of(lambda: hop(links, table, out))
         )
         for density, model in models.items()
     }
@@ -106,8 +104,8 @@ def hops(folder: Path, models: dict[float | None, LightGCN], torch_peer: Peer) -
     )
 
 
-def hop(links: Links, table: Table, out: np.ndarray, parts: np.ndarray) -> None:
-    table.backend.sum_links(links, 0, table.stored, NoRows(), 1.0, out, parts)
+def hop(links: Links, table: Table, out: np.ndarray) -> None:
+    table.backend.sum_links(links, 0, table.stored, NoRows(), 1.0, out)
 
 
 def scipy_hop(links: Links, table: np.ndarray) -> np.ndarray:

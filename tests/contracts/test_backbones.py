@@ -106,6 +106,21 @@ def test_scores_for_ranking_are_those_of_the_loss(name, storage):
     assert model.loss(batch).item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_the_l2_term_falls_to_its_last_weight(name, storage):
+    seen, _ = checkerboard()
+    batch = TripletBatches(seen, 50, 1, "user").batch(0, 0)
+
+    def loss(done, **options):
+        model = make(name, seen, storage, start_scale=0.5, **options)
+        model.done = done
+        return model.loss(batch).item()
+
+    assert loss(0.0, l2=0.5, l2_end=0.1) == loss(0.7, l2=0.5)
+    assert loss(1.0, l2=0.5, l2_end=0.1) == loss(0.0, l2=0.1)
+    assert loss(0.5, l2=0.5, l2_end=0.1) == pytest.approx(loss(0.0, l2=0.3), rel=1e-6)
+    assert loss(1.0, l2=0.5, l2_end=0.0) == loss(0.0, l2=0.0)
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
 def test_odd_batch_sizes(name, storage, batch_size):
     seen, _ = checkerboard()

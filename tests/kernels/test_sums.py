@@ -7,7 +7,6 @@ import pytest
 from kernel_makers import F64, KINDS, WIDTHS, fenced, fresh, make_links, make_rows, mask_bits, nothing_before
 from numpy.typing import NDArray
 
-from resprout.kernels import cpu_numba
 from resprout.kernels.contract import F32, CompactRows, DenseRows, Links, NoRows, PackedRows
 from resprout.kernels.cpu_numba.sums import even_parts
 
@@ -117,15 +116,6 @@ def test_lists_without_a_link(backend: ModuleType) -> None:
     out = fresh(3, 40)
     backend.sum_links(nothing, 0, add, add, 3.0, out)
     assert_sums(out, nothing, range(3), table, table, 3.0)
-
-
-@pytest.mark.parametrize("parts", [[0, LISTS], [0, 0, 3, 3, 4, LISTS, LISTS]])
-def test_any_parts_give_the_same_sums(parts: list[int]) -> None:
-    links = make_links(LISTS, ROWS)
-    source, table = make_rows("compact", ROWS, 40)
-    out = fresh(LISTS, 40)
-    cpu_numba.sum_links(links, 0, source, NoRows(), 1.0, out, np.array(parts))
-    assert_sums(out, links, range(LISTS), table, np.zeros((LISTS, 40)))
 
 
 @pytest.mark.parametrize("lengths", [[], [0], [5], [0] * 1000, [10**6] + [1] * 999, list(range(1000))])

@@ -16,7 +16,7 @@ METHODS = {
     "dense": [],
     "narrow": ["budget.limit=50%"],
     "random": ["budget.limit=30%"],
-    "dsl": ["budget.limit=30%", "method.regrow_every=3", "method.scale_start=true"],
+    "dsl": ["budget.limit=30%", "method.regrow_every=3", "method.scale_start=true", "backbone.l2_end=1e-5"],
     "dsl, last batch": ["budget.limit=30%", "method.regrow_every=2", "method.growth_batches=0"],
     "dsl, random, joint": ["budget.limit=1800B", "method.grow=random", "method.regrow_every=2", "method.scope=joint"],
 }

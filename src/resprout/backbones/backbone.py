@@ -3,6 +3,7 @@
 To add one, write one file here with one subclass of `Backbone`; `catalog.py` finds it by its file name.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -26,6 +27,21 @@ class Options(BaseModel):
     start_scale: float = Field(0.1, gt=0, description="its deviation, its bound, or a factor to Xavier's bound")
 
 
+class L2Options(Options):
+    """Options of a backbone whose loss has an L2 term."""
+
+    l2: float = Field(1e-4, ge=0, description="weight of 1/2 |rows of the batch, as stored|^2 / batch size")
+    l2_end: float | None = Field(
+        None, ge=0, description="that weight at the end of training, reached along a cosine; l2 if not given"
+    )
+
+    def l2_at(self, done: float) -> float:
+        """The weight when the share `done` of training is over."""
+        if self.l2_end is None:
+            return self.l2
+        return self.l2_end + (self.l2 - self.l2_end) * (1 + math.cos(math.pi * done)) / 2
+
+
 class Backbone(ABC):
     """A model over embedding tables."""
 
@@ -39,6 +55,8 @@ class Backbone(ABC):
 
     def __init__(self, options: Any, tables: Mapping[str, Table], histories: Histories) -> None:
         self.options, self.tables, self.histories = options, tables, histories
+        self.done = 0.0
+        """Share of the training steps that are over, for losses that change with it; the loop keeps it."""
 
     @staticmethod
     @abstractmethod

@@ -21,11 +21,10 @@ from resprout.tables.smoothing import Smoothing
 from resprout.tables.table import Table
 
 
-class Options(backbone.Options):
+class Options(backbone.L2Options):
     """Options of `lightgcn`."""
 
     hops: int = Field(3, ge=0, le=16, description="graph smoothings, the layers of the paper")
-    l2: float = Field(1e-4, ge=0, description="weight of 1/2 |unsmoothed rows of the batch|^2 / batch size")
 
 
 class LightGCN(backbone.Backbone):
@@ -52,8 +51,8 @@ class LightGCN(backbone.Backbone):
         smoothed = autograd.smoothed_rows(table, self.smoothing, nodes)
         users, positives, negatives = torch.split(smoothed, len(batch.users))
         loss = bpr((users * positives).sum(1), (users * negatives).sum(1))
-        if self.options.l2:
-            loss = loss + self.options.l2 * half_squares(autograd.rows(table, nodes), len(batch.users))
+        if l2 := self.options.l2_at(self.done):
+            loss = loss + l2 * half_squares(autograd.rows(table, nodes), len(batch.users))
         return loss
 
     def forward_multiply_adds(self, batch_size: int) -> int:

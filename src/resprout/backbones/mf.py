@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from pydantic import Field
 
 from resprout.backbones import backbone
 from resprout.backbones.losses import bpr, half_squares
@@ -15,10 +14,8 @@ from resprout.evaluation.evaluate import Scorer
 from resprout.tables import autograd
 
 
-class Options(backbone.Options):
+class Options(backbone.L2Options):
     """Options of `mf`."""
-
-    l2: float = Field(1e-4, ge=0, description="weight of 1/2 |rows of the batch|^2 / batch size")
 
 
 class MF(backbone.Backbone):
@@ -39,8 +36,8 @@ class MF(backbone.Backbone):
         positives = autograd.rows(self.tables["item"], batch.positives)
         negatives = autograd.rows(self.tables["item"], batch.negatives)
         loss = bpr((users * positives).sum(1), (users * negatives).sum(1))
-        if self.options.l2:
-            loss = loss + self.options.l2 * half_squares(torch.cat([users, positives, negatives]), len(batch.users))
+        if l2 := self.options.l2_at(self.done):
+            loss = loss + l2 * half_squares(torch.cat([users, positives, negatives]), len(batch.users))
         return loss
 
     def forward_multiply_adds(self, batch_size: int) -> int:

@@ -104,13 +104,10 @@ Rows = DenseRows | PackedRows | CompactRows | NoRows
 class Backend(Protocol):
     """The functions of a backend; `select.py` hands out one of them."""
 
-    def sum_links(
-        self, links: Links, first: int, source: Rows, add: Rows, scale: float, out: F32, parts: I64 | None = None
-    ) -> None:
+    def sum_links(self, links: Links, first: int, source: Rows, add: Rows, scale: float, out: F32) -> None:
         """`out[i] = scale * (add[r] + sum of weight * source[id] over the links of r)`, with `r = first + i`.
 
-        out: float32 `[lists, width]`. parts: int64 row numbers between which the lists cost about the same; made anew
-        where not given.
+        out: float32 `[lists, width]`.
         """
 
     def sum_links_of(self, links: Links, lists: I32, source: Rows, add: Rows, scale: float, out: F32) -> None:

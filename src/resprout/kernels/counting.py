@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from resprout.kernels.contract import F32, I32, I64, Backend, CompactRows, DenseRows, Links, PackedRows, Rows
+from resprout.kernels.contract import F32, I32, Backend, CompactRows, DenseRows, Links, PackedRows, Rows
 
 
 class CountingBackend:
@@ -20,12 +20,10 @@ class CountingBackend:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.backend, name)
 
-    def sum_links(
-        self, links: Links, first: int, source: Rows, add: Rows, scale: float, out: F32, parts: I64 | None = None
-    ) -> None:
+    def sum_links(self, links: Links, first: int, source: Rows, add: Rows, scale: float, out: F32) -> None:
         """See `contract.Backend.sum_links`."""
         self._count(links.ids[links.starts[first] : links.starts[first + len(out)]], source)
-        self.backend.sum_links(links, first, source, add, scale, out, parts)
+        self.backend.sum_links(links, first, source, add, scale, out)
 
     def sum_links_of(self, links: Links, lists: I32, source: Rows, add: Rows, scale: float, out: F32) -> None:
         """See `contract.Backend.sum_links_of`."""

@@ -103,6 +103,7 @@ def _train_epoch(task: Task, progress: Progress, observer: Observer) -> float:
         step = progress.steps + index + 1
         moment = _moment(task, progress.epochs, step)
         batch = task.batches.batch(progress.epochs, index)
+        task.model.done = _done(task, step)
         loss = task.model.loss(batch)
         if (extra := task.hooks.extra_loss(moment, batch)) is not None:
             loss = loss + extra
@@ -125,8 +126,13 @@ def _train_epoch(task: Task, progress: Progress, observer: Observer) -> float:
 
 def _learning_rate(task: Task, step: int) -> float:
     settings = task.settings
-    done = min(1.0, (step - 1) / (task.horizon * task.batches.per_epoch))
-    return settings.learning_rate * (settings.final_rate + (1 - settings.final_rate) * decayed(settings.decay, done))
+    share = settings.final_rate + (1 - settings.final_rate) * decayed(settings.decay, _done(task, step))
+    return settings.learning_rate * share
+
+
+def _done(task: Task, step: int) -> float:
+    """Share of the training that is over before update number `step`."""
+    return min(1.0, (step - 1) / (task.horizon * task.batches.per_epoch))
 
 
 def _moment(task: Task, epoch: int, step: int) -> Moment:

@@ -23,12 +23,9 @@ _LINKS_A_ROW_COSTS = 4  # reading and writing a row of the output, in links
 _ALL = np.zeros(0, np.int32)
 
 
-def sum_links(
-    links: Links, first: int, source: Rows, add: Rows, scale: float, out: F32, parts: I64 | None = None
-) -> None:
+def sum_links(links: Links, first: int, source: Rows, add: Rows, scale: float, out: F32) -> None:
     """See `contract.Backend.sum_links`."""
-    if parts is None:
-        parts = even_parts(links.starts[first : first + len(out) + 1])
+    parts = even_parts(links.starts[first : first + len(out) + 1])
     _sum(links, _ALL, first, parts, source, add, scale, out)
 
 

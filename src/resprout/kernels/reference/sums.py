@@ -2,19 +2,11 @@
 
 import numpy as np
 
-from resprout.kernels.contract import F32, I32, I64, Links, Rows
+from resprout.kernels.contract import F32, I32, Links, Rows
 from resprout.kernels.reference.rows import whole
 
 
-def sum_links(
-    links: Links,
-    first: int,
-    source: Rows,
-    add: Rows,
-    scale: float,
-    out: F32,
-    parts: I64 | None = None,  # noqa: ARG001 - of use to several threads only
-) -> None:
+def sum_links(links: Links, first: int, source: Rows, add: Rows, scale: float, out: F32) -> None:
     """See `contract.Backend.sum_links`."""
     sum_links_of(links, np.arange(first, first + len(out), dtype=np.int32), source, add, scale, out)
 
