@@ -16,9 +16,16 @@ METHODS = {
     "dense": [],
     "narrow": ["budget.limit=50%"],
     "random": ["budget.limit=30%"],
-    "dsl": ["budget.limit=30%", "method.regrow_every=3", "method.scale_start=true", "backbone.l2_end=1e-5"],
-    "dsl, last batch": ["budget.limit=30%", "method.regrow_every=2", "method.growth_batches=0"],
+    "dsl": ["budget.limit=30%", "method.regrow_every=3", "method.scale_start=true"],
+    "dsl, last batch": ["budget.limit=30%", "method.regrow_every=2", "method.growth_batches=0", "backbone.l2_end=0"],
     "dsl, random, joint": ["budget.limit=1800B", "method.grow=random", "method.regrow_every=2", "method.scope=joint"],
+}
+NETWORKS = {
+    "neumf": ["backbone.dropout=0.2"],
+    "convncf": ["backbone.channels=4"],
+    "multvae": ["backbone.latent=8"],
+    "cdae": [],
+    "ultragcn": ["backbone.negatives=10"],
 }
 
 
@@ -73,10 +80,14 @@ def files_of(folder):
     return tensors, metrics, result
 
 
-@pytest.mark.parametrize("backbone", ["lightgcn", "mf"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("method", "backbone"),
+    [*itertools.product(METHODS, ["lightgcn", "mf"]), *itertools.product(["dense", "dsl"], NETWORKS)],
+)
 def test_interrupted_and_resumed_equals_uninterrupted(settings, tmp_path, method, backbone):
-    chosen = settings(method, f"backbone.name={backbone}", "training.refit=true", "training.evaluate_every=2")
+    whole_users = ["training.batch_size=6"] if backbone in ("multvae", "cdae") else []
+    common = ["training.refit=true", "training.evaluate_every=2", *whole_users, *NETWORKS.get(backbone, [])]
+    chosen = settings(method, f"backbone.name={backbone}", *common)
     run.start(chosen, tmp_path / "whole", Observer())
     with pytest.raises(Stop):
         run.start(chosen, tmp_path / "halves", StopAt(9))

@@ -1,6 +1,7 @@
 """The model folder: all that is needed to recommend.
 
-`model.json` says what the model is, `tables.safetensors` has its deployed arrays as `TABLE.KIND`, and
+`model.json` says what the model is, `tables.safetensors` has its deployed arrays as `TABLE.KIND`,
+`network.safetensors` the weights outside of tables, if there are any, and
 `interactions.safetensors` what each user has already, the outside ids, and the items' names if there are any.
 """
 
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from resprout import __version__
 from resprout.artifact.files import Arrays, write_json, write_tensors
@@ -41,6 +43,7 @@ from resprout.tables.table import Table
 
 TABLES = "tables.safetensors"
 INTERACTIONS = "interactions.safetensors"
+NETWORK = "network.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +51,8 @@ class ModelParts:
     """A model, apart from the code of its backbone.
 
     options: the backbone's, as plain values. histories: what training knew; a graph backbone smooths over it, and the
-    items in it are not recommended again. item_names: one text an item row, any sequence of them; becomes a
+    items in it are not recommended again. network: weights outside of tables, by name. item_names: one text an item
+    row, any sequence of them; becomes a
     `pyarrow.StringArray`. about: plain values that go along, such as {"dataset": "gowalla", "method": "dsl"}.
     """
 
@@ -58,6 +62,7 @@ class ModelParts:
     histories: Histories
     user_ids: IdMap
     item_ids: IdMap
+    network: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     item_names: Any = None
     about: Mapping[str, Any] = field(default_factory=dict)
 
@@ -86,7 +91,11 @@ def save_model(folder: Path, parts: ModelParts) -> None:
     with replacing(folder) as part:
         write_tensors(part / TABLES, _table_arrays(parts.tables), {"format": FORMAT})
         write_tensors(part / INTERACTIONS, _interaction_arrays(parts), {"format": FORMAT})
-        files = {name: _file_entry(part / name) for name in (TABLES, INTERACTIONS)}
+        names = [TABLES, INTERACTIONS]
+        if parts.network:
+            write_tensors(part / NETWORK, parts.network, {"format": FORMAT})
+            names.append(NETWORK)
+        files = {name: _file_entry(part / name) for name in names}
         write_json(part / MANIFEST, _manifest_of(parts, files).model_dump())
 
 
@@ -99,7 +108,8 @@ def load_model(folder: Path, backend: Backend | None = None, verify: bool = True
     """
     folder = whole(folder)
     manifest = read_manifest(folder)
-    for name in (TABLES, INTERACTIONS):
+    has_network = NETWORK in manifest.files
+    for name in (TABLES, INTERACTIONS, *([NETWORK] if has_network else [])):
         _check_file(folder / name, manifest.files.get(name), verify)
     tables = Source(folder / TABLES)
     chosen = backend or select.choose().backend
@@ -112,6 +122,7 @@ def load_model(folder: Path, backend: Backend | None = None, verify: bool = True
             histories=histories,
             user_ids=IdMap.from_arrays(ids["user_ids"]),
             item_ids=IdMap.from_arrays(ids["item_ids"]),
+            network=dict(Source(folder / NETWORK).arrays) if has_network else {},
             item_names=names,
             about=manifest.about,
         )

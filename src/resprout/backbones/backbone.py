@@ -8,12 +8,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from resprout.budget import Shape
+from resprout.data.batches import Batches, Sampling, TripletBatches
 from resprout.data.histories import Histories
+from resprout.errors import DataError
 from resprout.evaluation.evaluate import Scorer
+from resprout.rng import stream_key
 from resprout.tables.table import Table
 
 
@@ -43,20 +48,57 @@ class L2Options(Options):
 
 
 class Backbone(ABC):
-    """A model over embedding tables."""
+    """A model over embedding tables, and a network over their rows if it has one.
+
+    Tables hold all weights that grow with users or items in width; the budget is theirs. Everything else is `network`.
+    """
 
     Options: ClassVar[type[Options]] = Options
     summary: ClassVar[str]
     """One line for listings."""
+    training: ClassVar[Mapping[str, Any]] = {}
+    """Defaults of the section `training` that suit it better than the common ones."""
     folds_in: ClassVar[bool] = False
-    """Whether it can rank users that training has not seen."""
+    """Whether it can rank users that training has not seen, from their histories."""
     sparse_operands: ClassVar[int]
     """How many of the two factors of a score are rows of a table: inference shrinks with density to this power."""
 
-    def __init__(self, options: Any, tables: Mapping[str, Table], histories: Histories) -> None:
-        self.options, self.tables, self.histories = options, tables, histories
-        self.done = 0.0
-        """Share of the training steps that are over, for losses that change with it; the loop keeps it."""
+    def __init__(self, options: Any, tables: Mapping[str, Table], histories: Histories, seed: int = 0) -> None:
+        self.options, self.tables, self.histories, self.seed = options, tables, histories, seed
+        self.network = torch.nn.Module()
+        """Weights outside of the tables; trained by the same rule, not in the budget."""
+        self.step, self.done = 0, 0.0
+
+    def begin_step(self, step: int, done: float) -> None:
+        """Told by the loop before each loss: number of the update, from 1, and the share of training that is over."""
+        self.step, self.done = step, done
+
+    def random(self, purpose: str) -> torch.Generator:
+        """Random numbers of this update and purpose; the same ones each time they are asked for."""
+        return torch.Generator().manual_seed(stream_key(self.seed, purpose, self.step) % 2**63)
+
+    def batches(self, batch_size: int, seed: int, sampling: Sampling) -> Batches:
+        """What the model learns from: triplets of `batch_size`, unless it says otherwise."""
+        return TripletBatches(self.histories, batch_size, seed, sampling)
+
+    def clear_gradient(self) -> None:
+        """Forgets the gradients of tables and network."""
+        for table in self.tables.values():
+            table.clear_gradient()
+        self.network.zero_grad()
+
+    def network_arrays(self) -> dict[str, NDArray[np.float32]]:
+        """The weights of the network by name; views."""
+        return {name: value.detach().numpy() for name, value in self.network.named_parameters()}
+
+    def load_network(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+        """Takes back what `network_arrays` gave; DataError for other names or shapes."""
+        own = self.network_arrays()
+        expected, given = ({name: array.shape for name, array in found.items()} for found in (own, arrays))
+        if expected != given:
+            raise DataError(f"network weights {given}, expected {expected}")
+        for name, array in own.items():
+            array[...] = arrays[name]
 
     @staticmethod
     @abstractmethod
@@ -65,7 +107,7 @@ class Backbone(ABC):
 
     @abstractmethod
     def loss(self, batch: Any) -> torch.Tensor:
-        """The loss of a batch, a scalar; its backward pass leaves gradients in the tables."""
+        """The loss of a batch, a scalar; its backward pass leaves gradients in the tables and the network."""
 
     @abstractmethod
     def forward_multiply_adds(self, batch_size: int) -> int:
@@ -77,8 +119,16 @@ class Backbone(ABC):
 
     @abstractmethod
     def executed_outside_tables(self, batch_size: int) -> int:
-        """Multiply-adds of one training step that are not operations on tables."""
+        """Multiply-adds of one training step, sums over rows of tables (`bags`, `smoothed_rows`) apart."""
 
     @abstractmethod
-    def scorer(self) -> Scorer[Any]:
-        """Scores by the model as it is now."""
+    def executed_ranking(self) -> int:
+        """Multiply-adds of scoring all items for all users, apart from sums over rows that `scorer` itself makes."""
+
+    @abstractmethod
+    def scorer(self, known: Histories | None = None) -> Scorer[Any]:
+        """Scores by the model as it is now.
+
+        known: what users had before they are ranked, for models that read it; the histories of training if not given.
+        Users beyond those of training are new ones.
+        """

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from resprout.backbones import backbone
-from resprout.backbones.losses import bpr, half_squares
-from resprout.backbones.scorers import DotScorer
+from resprout.backbones import backbone, losses
+from resprout.backbones.losses import half_squares, ranking_loss
+from resprout.backbones.scorers import DotScorer, directions
 from resprout.budget import Shape
-from resprout.data.batches import Triplets
+from resprout.data.batches import Batches, Sampling, TripletBatches, Triplets
 from resprout.data.graph import normalised_graph
 from resprout.data.histories import Histories
 from resprout.evaluation.evaluate import Scorer
@@ -21,7 +21,7 @@ from resprout.tables.smoothing import Smoothing
 from resprout.tables.table import Table
 
 
-class Options(backbone.L2Options):
+class Options(losses.Options):
     """Options of `lightgcn`."""
 
     hops: int = Field(3, ge=0, le=16, description="graph smoothings, the layers of the paper")
@@ -34,8 +34,8 @@ class LightGCN(backbone.Backbone):
     summary = "one table, smoothed over the graph of users and items"
     sparse_operands = 1
 
-    def __init__(self, options: Any, tables: Mapping[str, Table], histories: Histories) -> None:
-        super().__init__(options, tables, histories)
+    def __init__(self, options: Any, tables: Mapping[str, Table], histories: Histories, seed: int = 0) -> None:
+        super().__init__(options, tables, histories, seed)
         graph = normalised_graph(histories)
         self.smoothing = Smoothing(Links(graph.starts, graph.neighbours, graph.weights), options.hops)
 
@@ -44,21 +44,25 @@ class LightGCN(backbone.Backbone):
         """See `Backbone.shapes`."""
         return (Shape("node", n_users + n_items, options.width),)
 
+    def batches(self, batch_size: int, seed: int, sampling: Sampling) -> Batches:
+        """See `Backbone.batches`."""
+        return TripletBatches(self.histories, batch_size, seed, sampling, self.options.draw)
+
     def loss(self, batch: Triplets) -> torch.Tensor:
         """See `Backbone.loss`."""
         table, first_item = self.tables["node"], np.int32(self.histories.n_users)
         nodes = np.concatenate([batch.users, batch.positives + first_item, batch.negatives + first_item])
         smoothed = autograd.smoothed_rows(table, self.smoothing, nodes)
-        users, positives, negatives = torch.split(smoothed, len(batch.users))
-        loss = bpr((users * positives).sum(1), (users * negatives).sum(1))
+        sizes = [len(batch.users), len(batch.positives), len(batch.negatives)]
+        loss = ranking_loss(self.options, *torch.split(smoothed, sizes))
         if l2 := self.options.l2_at(self.done):
             loss = loss + l2 * half_squares(autograd.rows(table, nodes), len(batch.users))
         return loss
 
     def forward_multiply_adds(self, batch_size: int) -> int:
-        """See `Backbone.forward_multiply_adds`: whole hops, and two products a triplet."""
+        """See `Backbone.forward_multiply_adds`: whole hops, and products with a positive and the negatives."""
         links, width = len(self.smoothing.links.ids), self.tables["node"].shape.width
-        return (int(self.options.hops) * links + 2 * batch_size) * width
+        return int(self.options.hops) * links * width + self._products(batch_size)
 
     def inference_multiply_adds(self) -> int:
         """See `Backbone.inference_multiply_adds`.
@@ -69,11 +73,20 @@ class LightGCN(backbone.Backbone):
         return int(self.options.hops) * len(self.smoothing.links.ids) * nodes * self.tables["node"].shape.width
 
     def executed_outside_tables(self, batch_size: int) -> int:
-        """See `Backbone.executed_outside_tables`: two products a triplet, and two gradients of each."""
-        return 6 * batch_size * self.tables["node"].shape.width
+        """See `Backbone.executed_outside_tables`: the products, and two gradients of each."""
+        return 3 * self._products(batch_size)
 
-    def scorer(self) -> Scorer[Any]:
+    def executed_ranking(self) -> int:
+        """See `Backbone.executed_ranking`: products of smoothed rows."""
+        return self.histories.n_users * self.histories.n_items * self.tables["node"].shape.width
+
+    def scorer(self, known: Histories | None = None) -> Scorer[Any]:
         """See `Backbone.scorer`."""
         table = self.tables["node"]
         smoothed = self.smoothing.all_rows(table.stored, table.shape.width, table.backend)
-        return DotScorer(smoothed[: self.histories.n_users], smoothed[self.histories.n_users :])
+        users, items = smoothed[: self.histories.n_users], smoothed[self.histories.n_users :]
+        return DotScorer(users, directions(items) if self.options.cosine else items)
+
+    def _products(self, batch_size: int) -> int:
+        negatives = 1 if self.options.loss == "bpr" else self.options.negatives
+        return int((1 + negatives) * batch_size * self.tables["node"].shape.width)

@@ -1,12 +1,77 @@
-"""Losses shared by backbones."""
+"""Losses shared by backbones whose score is a product of two vectors."""
+
+from functools import partial
 
 import torch
+from pydantic import Field
 from torch.nn import functional
+
+from resprout.backbones import backbone
+from resprout.data.batches import Draw
+from resprout.data.negatives import draw_negatives, draw_shared
+
+_EPSILON = 1e-8
+
+
+class Options(backbone.L2Options):
+    """Options of a backbone that may be trained with any of these losses."""
+
+    loss: str = Field(
+        "bpr",
+        pattern="^(bpr|softmax|cosine_contrastive)$",
+        description="bpr: one negative a positive; softmax and cosine_contrastive: many, shared by the batch",
+    )
+    negatives: int = Field(1024, ge=1, description="softmax, cosine_contrastive: negatives of a batch")
+    temperature: float = Field(0.1, gt=0, description="softmax: what cosines are divided by")
+    margin: float = Field(0.4, ge=-1, le=1, description="cosine_contrastive: cosine below which a negative is let be")
+    negative_weight: float = Field(150.0, gt=0, description="cosine_contrastive: weight of the mean over negatives")
+
+    @property
+    def cosine(self) -> bool:
+        """Whether the loss is of cosines instead of products, so that ranking is too."""
+        return self.loss in ("softmax", "cosine_contrastive")
+
+    @property
+    def draw(self) -> Draw:
+        """How the negatives of a batch are drawn."""
+        return draw_negatives if self.loss == "bpr" else partial(draw_shared, count=self.negatives)
+
+
+def ranking_loss(
+    options: Options, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor
+) -> torch.Tensor:
+    """The loss that `options.loss` names, from vectors of users and positives `[batch, width]`.
+
+    negatives: `[batch, width]` for bpr, `[n, width]` shared by the batch for the others.
+    """
+    if options.loss == "bpr":
+        return bpr((users * positives).sum(1), (users * negatives).sum(1))
+    users, positives, negatives = (functional.normalize(rows, eps=_EPSILON) for rows in (users, positives, negatives))
+    of_positives, of_negatives = (users * positives).sum(1), users @ negatives.T
+    if options.loss == "softmax":
+        return sampled_softmax(of_positives / options.temperature, of_negatives / options.temperature)
+    return cosine_contrastive(of_positives, of_negatives, options.margin, options.negative_weight)
 
 
 def bpr(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
     """Mean of `softplus(s- - s+)` over `[batch]` scores (BPR, Rendle et al., UAI 2009, section 4)."""
     return functional.softplus(negative - positive).mean()
+
+
+def sampled_softmax(positive: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor:
+    """Mean of `-log softmax` of the positive among itself and the negatives; `[batch]` and `[batch, n]` scores.
+
+    (Wu et al., "On the effectiveness of sampled softmax loss for item recommendation", TOIS 2024, eq. 5.)
+    """
+    everything = torch.cat([positive[:, None], negatives], 1)
+    return (torch.logsumexp(everything, 1) - positive).mean()
+
+
+def cosine_contrastive(
+    positive: torch.Tensor, negatives: torch.Tensor, margin: float, negative_weight: float
+) -> torch.Tensor:
+    """Mean of `1 - cos+ + weight * mean(max(0, cos- - margin))` (SimpleX, Mao et al., CIKM 2021, eq. 1)."""
+    return (1 - positive + negative_weight * functional.relu(negatives - margin).mean(1)).mean()
 
 
 def half_squares(rows: torch.Tensor, batch: int) -> torch.Tensor:

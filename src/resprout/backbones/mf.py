@@ -1,27 +1,24 @@
-"""Matrix factorisation trained with BPR (Rendle et al., UAI 2009): the plain baseline."""
+"""Matrix factorisation, trained with BPR (Rendle et al., UAI 2009) unless asked otherwise: the plain baseline."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from resprout.backbones import backbone
-from resprout.backbones.losses import bpr, half_squares
+from resprout.backbones import backbone, losses
+from resprout.backbones.losses import half_squares, ranking_loss
 from resprout.backbones.scorers import TableScorer
 from resprout.budget import Shape
-from resprout.data.batches import Triplets
+from resprout.data.batches import Batches, Sampling, TripletBatches, Triplets
+from resprout.data.histories import Histories
 from resprout.evaluation.evaluate import Scorer
 from resprout.tables import autograd
-
-
-class Options(backbone.L2Options):
-    """Options of `mf`."""
 
 
 class MF(backbone.Backbone):
     """Score = product of a user's and an item's row."""
 
-    Options = Options
+    Options = losses.Options
     summary = "matrix factorisation with BPR, the plain baseline"
     sparse_operands = 2
 
@@ -30,28 +27,37 @@ class MF(backbone.Backbone):
         """See `Backbone.shapes`."""
         return Shape("user", n_users, options.width), Shape("item", n_items, options.width)
 
+    def batches(self, batch_size: int, seed: int, sampling: Sampling) -> Batches:
+        """See `Backbone.batches`."""
+        return TripletBatches(self.histories, batch_size, seed, sampling, self.options.draw)
+
     def loss(self, batch: Triplets) -> torch.Tensor:
         """See `Backbone.loss`."""
         users = autograd.rows(self.tables["user"], batch.users)
         positives = autograd.rows(self.tables["item"], batch.positives)
         negatives = autograd.rows(self.tables["item"], batch.negatives)
-        loss = bpr((users * positives).sum(1), (users * negatives).sum(1))
+        loss = ranking_loss(self.options, users, positives, negatives)
         if l2 := self.options.l2_at(self.done):
             loss = loss + l2 * half_squares(torch.cat([users, positives, negatives]), len(batch.users))
         return loss
 
     def forward_multiply_adds(self, batch_size: int) -> int:
-        """See `Backbone.forward_multiply_adds`: two products a triplet."""
-        return 2 * batch_size * self.tables["item"].shape.width
+        """See `Backbone.forward_multiply_adds`: products with a positive and the negatives."""
+        negatives = 1 if self.options.loss == "bpr" else self.options.negatives
+        return (1 + negatives) * batch_size * self.tables["item"].shape.width
 
     def inference_multiply_adds(self) -> int:
         """See `Backbone.inference_multiply_adds`."""
         return self.histories.n_users * self.histories.n_items * self.tables["item"].shape.width
 
     def executed_outside_tables(self, batch_size: int) -> int:
-        """See `Backbone.executed_outside_tables`: two products a triplet, and two gradients of each."""
+        """See `Backbone.executed_outside_tables`: the products, and two gradients of each."""
         return 3 * self.forward_multiply_adds(batch_size)
 
-    def scorer(self) -> Scorer[Any]:
+    def executed_ranking(self) -> int:
+        """See `Backbone.executed_ranking`: products of whole rows."""
+        return self.inference_multiply_adds()
+
+    def scorer(self, known: Histories | None = None) -> Scorer[Any]:
         """See `Backbone.scorer`."""
-        return TableScorer(self.tables["user"], self.tables["item"])
+        return TableScorer(self.tables["user"], self.tables["item"], cosine=self.options.cosine)

@@ -1,4 +1,8 @@
-"""Scorers that backbones share."""
+"""Scorers that backbones share.
+
+A model trained on cosines is ranked by cosines: its items' vectors are brought to length 1. Those of users do not
+matter.
+"""
 
 import numpy as np
 
@@ -12,8 +16,8 @@ __all__ = ["DotScorer", "TableScorer"]
 class TableScorer:
     """Products of user rows and item rows, read from the tables block by block: no table is ever whole in memory."""
 
-    def __init__(self, users: Table, items: Table) -> None:
-        self._users, self._items, self._products = users, items, Products()
+    def __init__(self, users: Table, items: Table, cosine: bool = False) -> None:
+        self._users, self._items, self._cosine, self._products = users, items, cosine, Products()
         self.n_items = items.shape.rows
 
     def queries(self, users: I32) -> F32:
@@ -22,8 +26,15 @@ class TableScorer:
 
     def scores(self, queries: F32, begin: int, end: int) -> F32:
         """Products `[users, end - begin]`, in a buffer that the next call overwrites."""
-        return self._products.of(queries, self._items.read_range(begin, end))
+        return self._products.of(queries, self.item_vectors(begin, end))
 
     def item_vectors(self, begin: int, end: int) -> F32:
-        """Rows of items `begin` to `end`, `[end - begin, width]`."""
-        return self._items.read_range(begin, end)
+        """Vectors of items `begin` to `end`, `[end - begin, width]`."""
+        rows = self._items.read_range(begin, end)
+        return directions(rows) if self._cosine else rows
+
+
+def directions(rows: F32) -> F32:
+    """The rows at length 1, in place; rows of zeros stay."""
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return rows

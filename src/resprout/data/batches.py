@@ -1,7 +1,8 @@
 """Batches as a function of seed, epoch and position alone, so that training can go on from any step."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +13,40 @@ from resprout.rng import stream
 
 I32 = NDArray[np.int32]
 Sampling = Literal["user", "interaction"]
+Draw = Callable[[np.random.Generator, Histories, I32], I32]
+
+
+class Batches(Protocol):
+    """Batches as a function of epoch and position. A batch, of whatever kind, has `users`, int32 `[batch]`."""
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches of an epoch."""
+
+    def batch(self, epoch: int, index: int) -> Any:
+        """The batch at that place."""
+
+    def fresh(self, step: int, factor: int) -> Any:
+        """A random batch, `factor` times as large, that depends on the step alone."""
 
 
 @dataclass(frozen=True, eq=False)
 class Triplets:
-    """Users with an item each interacted with and one each did not; int32 `[batch]`."""
+    """Users with an item each interacted with, int32 `[batch]`, and items that stand for those they did not.
+
+    negatives: `[batch]`, unless the model asks for several: `[batch, n]`, or `[n]` that the batch shares.
+    """
 
     users: I32
     positives: I32
     negatives: I32
+
+
+@dataclass(frozen=True, eq=False)
+class Users:
+    """Whole users, int32 `[batch]`, for models that read a user's history."""
+
+    users: I32
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +55,14 @@ class TripletBatches:
 
     sampling: "user" draws users uniformly, then one of the user's items (the released code of LightGCN);
     "interaction" takes each interaction once an epoch, in random order.
+    draw: makes the negatives, one a user by default.
     """
 
     histories: Histories
     batch_size: int
     seed: int
     sampling: Sampling
+    draw: Draw = draw_negatives
     _orders: dict[int, I32] = field(default_factory=dict)
 
     @property
@@ -63,11 +91,11 @@ class TripletBatches:
         active = np.flatnonzero(counts).astype(np.int32)
         users = active[random.integers(len(active), size=size)]
         places = starts[users] + random.integers(counts[users])
-        return Triplets(users, self.histories.items[places], draw_negatives(random, self.histories, users))
+        return Triplets(users, self.histories.items[places], self.draw(random, self.histories, users))
 
     def _of_interactions(self, random: np.random.Generator, places: I32) -> Triplets:
         users = (np.searchsorted(self.histories.starts, places, side="right") - 1).astype(np.int32)
-        return Triplets(users, self.histories.items[places], draw_negatives(random, self.histories, users))
+        return Triplets(users, self.histories.items[places], self.draw(random, self.histories, users))
 
     def _order(self, epoch: int) -> I32:
         if epoch not in self._orders:
@@ -75,3 +103,31 @@ class TripletBatches:
             self._orders.clear()  # one epoch's order at a time
             self._orders[epoch] = order
         return self._orders[epoch]
+
+
+@dataclass(frozen=True, eq=False)
+class UserBatches:
+    """Batches of users with a history, each once an epoch, in random order."""
+
+    histories: Histories
+    batch_size: int
+    seed: int
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches of an epoch."""
+        return -(-len(self._active()) // self.batch_size)
+
+    def batch(self, epoch: int, index: int) -> Users:
+        """The batch at that place, always the same one."""
+        order = stream(self.seed, "order", epoch).permutation(self._active())
+        return Users(order[index * self.batch_size : (index + 1) * self.batch_size])
+
+    def fresh(self, step: int, factor: int) -> Users:
+        """A random batch, `factor` times as large if there are as many users, that depends on the step alone."""
+        active = self._active()
+        size = min(len(active), factor * self.batch_size)
+        return Users(stream(self.seed, "fresh batches", step).choice(active, size, replace=False))
+
+    def _active(self) -> I32:
+        return np.flatnonzero(self.histories.counts).astype(np.int32)

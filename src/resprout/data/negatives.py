@@ -1,4 +1,4 @@
-"""Items that a user has not interacted with, drawn uniformly."""
+"""Items that stand for those a user did not interact with, drawn uniformly."""
 
 import numpy as np
 from numba import njit
@@ -23,6 +23,21 @@ def draw_negatives(random: np.random.Generator, histories: Histories, users: I32
         if len(pending) == 0:
             return items
         items[pending] = random.integers(n_items, size=len(pending), dtype=np.int32)
+
+
+def draw_several(random: np.random.Generator, histories: Histories, users: I32, count: int) -> I32:
+    """`count` items outside each user's history, as `draw_negatives`; int32 `[users, count]`."""
+    return draw_negatives(random, histories, np.repeat(users, count)).reshape(len(users), count)
+
+
+def draw_any(random: np.random.Generator, histories: Histories, users: I32, count: int) -> I32:
+    """`count` items for each user, of the user's history or not; int32 `[users, count]`."""
+    return random.integers(histories.n_items, size=(len(users), count), dtype=np.int32)
+
+
+def draw_shared(random: np.random.Generator, histories: Histories, users: I32, count: int) -> I32:  # noqa: ARG001
+    """`count` items that all users of the batch share; int32 `[count]`."""
+    return random.integers(histories.n_items, size=count, dtype=np.int32)
 
 
 @njit(cache=True)

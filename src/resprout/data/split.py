@@ -103,6 +103,13 @@ class Split:
         """For held-out users: what the model is shown of the test users; otherwise None."""
         return self._part(TEST_FOLD_IN) if self.kind == "held_out_users" else None
 
+    def known(self, before: str) -> Interactions:
+        """All that is known before the part "validation" or "test" is asked for: not ranked, and what fold-in reads."""
+        parts = [TRAIN, VALIDATION_FOLD_IN]
+        if before == "test":
+            parts += [VALIDATION, TEST_FOLD_IN]
+        return self.interactions.select(np.isin(self.assignment, parts))
+
     def refit(self) -> "Split":
         """The split that trains on train and validation together and has no validation part; the test part stays."""
         learned = np.isin(self.assignment, (VALIDATION, VALIDATION_FOLD_IN))

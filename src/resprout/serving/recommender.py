@@ -131,7 +131,9 @@ def _model(parts: ModelParts) -> Backbone:
     present = {name: table.shape.rows for name, table in parts.tables.items()}
     if needed != present:
         raise DataError(f"tables with rows {present}, expected {needed} for {parts.backbone!r}")
-    return kind(options, parts.tables, parts.histories)
+    model = kind(options, parts.tables, parts.histories)
+    model.load_network(parts.network)
+    return model
 
 
 def _rows(ids: IdMap, wanted: Ids, kind: str) -> I32:

@@ -1,4 +1,4 @@
-"""The four operations that a backbone may use on a table, as functions that torch can differentiate.
+"""The operations that a backbone may use on a table, as functions that torch can differentiate.
 
 The gradient of the table itself is never an array: each operation's backward pass leaves a recipe in `table.pending`.
 """
@@ -10,7 +10,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from resprout.kernels.contract import F32, I32, I64, Groups, Links, NoRows
-from resprout.tables.gradients import RowGradient, ScoreGradient, SmoothedGradient, sum_by_row
+from resprout.tables.gradients import DecayGradient, RowGradient, ScoreGradient, SmoothedGradient, sum_by_row
 from resprout.tables.smoothing import Smoothing
 from resprout.tables.table import BLOCK_VALUES, Table, aligned_empty
 
@@ -36,6 +36,12 @@ def scores(table: Table, queries: torch.Tensor) -> torch.Tensor:
 def smoothed_rows(table: Table, smoothing: Smoothing, ids: I32) -> torch.Tensor:
     """Rows `ids` (they may repeat) of the table smoothed over a graph, `[ids, width]`."""
     out: torch.Tensor = _SmoothedRows.apply(table.anchor, table, smoothing, ids)
+    return out
+
+
+def half_squares(table: Table) -> torch.Tensor:
+    """Half the sum of squares of all weights that exist, a scalar: its gradient is the table itself (weight decay)."""
+    out: torch.Tensor = _HalfSquares.apply(table.anchor, table)
     return out
 
 
@@ -128,6 +134,20 @@ class _SmoothedRows(torch.autograd.Function):
 
         table.pending.append(SmoothedGradient(smoothing.links, behind, batch, table.backend, release))
         return None, None, None, None
+
+
+class _HalfSquares(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, anchor: torch.Tensor, table: Table) -> torch.Tensor:
+        ctx.table = table
+        return torch.tensor(table.squares() / 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, None]:
+        table = ctx.table
+        table.pending.append(DecayGradient(table.stored, gradient.item(), table.backend))
+        return None, None
 
 
 def _row_blocks(table: Table) -> list[tuple[int, int]]:

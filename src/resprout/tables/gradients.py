@@ -71,6 +71,24 @@ class ScoreGradient:
         """See `Gradient.release`."""
 
 
+class DecayGradient:
+    """Gradient of `half_squares`: the rows themselves, times a weight."""
+
+    def __init__(self, rows: Rows, weight: float, backend: Backend) -> None:
+        self.rows, self.weight, self.backend = rows, np.float32(weight), backend
+
+    def put(self, first: int, out: F32, add: bool) -> None:
+        """See `Gradient.put`."""
+        target = np.empty_like(out) if add else out
+        self.backend.read_range(first, self.rows, target)
+        target *= self.weight
+        if add:
+            out += target
+
+    def release(self) -> None:
+        """See `Gradient.release`."""
+
+
 def sum_by_row(groups: Groups, table_rows: int, links: Links, gradients: F32, backend: Backend) -> CompactRows:
     """The gradients of a batch summed by row of the table.
 

@@ -80,6 +80,11 @@ class Table(ABC):
                 gradient.put(first, out, add=k > 0)
             yield first, out
 
+    def squares(self) -> float:
+        """The sum of squares of all weights that exist."""
+        values = self.arrays(training=False)["values"].reshape(-1)
+        return float(np.dot(values, values))
+
     def read(self, ids: I32) -> F32:
         """Rows `ids` as float32 `[ids, width]`, outside of torch's graph."""
         out = aligned_empty(len(ids), self.shape.width)

@@ -1,8 +1,8 @@
 """Where a training stands, on disk after every epoch: one file, replaced in one piece.
 
-`checkpoint/last.safetensors` has the tables with their moments and, as metadata, progress and the method's state;
-`checkpoint/best.safetensors` the deployed parts of the best epoch so far. The best one is written first: a kill between
-the two costs one epoch, which is then trained again and writes the same file.
+`checkpoint/last.safetensors` has tables and network with their moments and, as metadata, progress and the method's
+state; `checkpoint/best.safetensors` the deployed parts of the best epoch so far. The best one is written first: a kill
+between the two costs one epoch, which is then trained again and writes the same file.
 """
 
 import json
@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from resprout.artifact.files import Arrays, read_tensors, write_tensors
+from resprout.backbones.backbone import Backbone
 from resprout.errors import RunError
 from resprout.methods.method import Hooks, Stage
 from resprout.tables.table import Table
 from resprout.training.loop import Progress
+from resprout.training.optimizer import Optimizer
 
 FORMAT = "resprout-checkpoint-1"
+# no table's name has a slash
+_NETWORK, _MOMENTS = "network/", "moments/"
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,14 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.last, self.best = folder / "last.safetensors", folder / "best.safetensors"
 
-    def save(self, about: Checkpoint, tables: Mapping[str, Table], is_best: bool) -> None:
+    def save(self, about: Checkpoint, model: Backbone, optimizer: Optimizer, is_best: bool) -> None:
         """Writes the state after an epoch."""
+        network = _prefixed(_NETWORK, model.network_arrays())
         if is_best:
-            write_tensors(self.best, _arrays(tables, training=False), {"format": FORMAT})
+            write_tensors(self.best, _arrays(model.tables, training=False) | network, {"format": FORMAT})
         state = {"format": FORMAT, "state": json.dumps(asdict(about))}
-        write_tensors(self.last, _arrays(tables, training=True), state)
+        moments = _prefixed(_MOMENTS, optimizer.arrays())
+        write_tensors(self.last, _arrays(model.tables, training=True) | network | moments, state)
 
     def load(self) -> Checkpoint | None:
         """Where the run stands; None if it has no checkpoint yet."""
@@ -61,25 +67,36 @@ class Checkpoints:
             chosen=None if state["chosen"] is None else Progress(**state["chosen"]),
         )
 
-    def restore(self, checkpoint: Checkpoint, tables: Mapping[str, Table], hooks: Hooks) -> None:
-        """Puts tables and hooks where the checkpoint left them."""
-        _load(self.last, tables)
+    def restore(self, checkpoint: Checkpoint, model: Backbone, optimizer: Optimizer, hooks: Hooks) -> None:
+        """Puts model, optimizer and hooks where the checkpoint left them."""
+        arrays = _load(self.last, model)
+        optimizer.load_arrays(_part(_MOMENTS, arrays))
         hooks.load_state(checkpoint.hooks)
 
-    def restore_best(self, tables: Mapping[str, Table]) -> None:
-        """Puts the tables where they were after the best epoch."""
-        _load(self.best, tables)
+    def restore_best(self, model: Backbone) -> None:
+        """Puts the model where it was after the best epoch."""
+        _load(self.best, model)
 
 
 def _arrays(tables: Mapping[str, Table], training: bool) -> Arrays:
     return {f"{name}.{kind}": array for name, table in tables.items() for kind, array in table.arrays(training).items()}
 
 
-def _load(path: Path, tables: Mapping[str, Table]) -> None:
+def _load(path: Path, model: Backbone) -> Arrays:
     arrays, _ = read_tensors(path)
-    for name, table in tables.items():
-        prefix = f"{name}."
-        table.load_arrays({key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)})
+    for name, table in model.tables.items():
+        table.load_arrays(_part(f"{name}.", arrays))
+    model.load_network(_part(_NETWORK, arrays))
+    return arrays
+
+
+def _prefixed(prefix: str, arrays: Arrays) -> Arrays:
+    return {f"{prefix}{name}": array for name, array in arrays.items()}
+
+
+def _part(prefix: str, arrays: Arrays) -> Arrays:
+    """The arrays whose names begin with `prefix`, without it."""
+    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _stage(values: dict[str, Any]) -> Stage:

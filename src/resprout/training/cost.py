@@ -49,6 +49,7 @@ def budget_use(model: Backbone, full: Sequence[Shape], budget: Budget | None) ->
         "dense_weights": dense_weights,
         "deployed_bytes": sum(table.memory(training=False).total for table in model.tables.values()),
         "dense_bytes": sum(shape.dense_bytes for shape in full),
+        "network_bytes": sum(array.nbytes for array in model.network_arrays().values()),
     }
 
 
@@ -74,17 +75,15 @@ def executed_step(model: Backbone, batch: Any, batch_size: int) -> int:
     for table in model.tables.values():
         for _ in table.gradient_blocks():
             pass
-        table.clear_gradient()
+    model.clear_gradient()
     return model.executed_outside_tables(batch_size) + _stop_counting(model, counters)
 
 
 def executed_inference(model: Backbone) -> int:
-    """Multiply-adds of scoring all items for all users: what goes before, and products of whole rows."""
+    """Multiply-adds of scoring all items for all users: what is made once, and what each score needs."""
     counters = _count_tables(model)
     model.scorer()
-    width = next(iter(model.tables.values())).shape.width
-    products = model.histories.n_users * model.histories.n_items * width
-    return products + _stop_counting(model, counters)
+    return model.executed_ranking() + _stop_counting(model, counters)
 
 
 def nominal_training(model: Backbone, batch_size: int, steps: int) -> int:

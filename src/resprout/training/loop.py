@@ -4,31 +4,17 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 from resprout.backbones.backbone import Backbone
+from resprout.data.batches import Batches
 from resprout.errors import TrainingError
 from resprout.methods.method import Hooks, Moment
 from resprout.methods.schedules import decayed
 from resprout.training.observers import EpochRecord, Observer, Plan
-from resprout.training.optimizer import update
+from resprout.training.optimizer import Optimizer
 from resprout.training.settings import TrainingSettings
 
 Metrics = dict[str, float]
-
-
-class Batches(Protocol):
-    """Batches as a function of epoch and position."""
-
-    @property
-    def per_epoch(self) -> int:
-        """Batches of an epoch."""
-
-    def batch(self, epoch: int, index: int) -> Any:
-        """The batch at that place."""
-
-    def fresh(self, step: int, factor: int) -> Any:
-        """A random batch, `factor` times as large, that depends on the step alone."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +49,7 @@ class Task:
 
     phase: str
     model: Backbone
+    optimizer: Optimizer
     batches: Batches
     hooks: Hooks
     settings: TrainingSettings
@@ -98,12 +85,12 @@ def train(task: Task, progress: Progress, observer: Observer) -> Progress:
 
 def _train_epoch(task: Task, progress: Progress, observer: Observer) -> float:
     """One epoch; its mean loss."""
-    tables, total = task.model.tables.values(), 0.0
+    total = 0.0
     for index in range(task.batches.per_epoch):
         step = progress.steps + index + 1
         moment = _moment(task, progress.epochs, step)
         batch = task.batches.batch(progress.epochs, index)
-        task.model.done = _done(task, step)
+        task.model.begin_step(step, _done(task, step))
         loss = task.model.loss(batch)
         if (extra := task.hooks.extra_loss(moment, batch)) is not None:
             loss = loss + extra
@@ -114,10 +101,9 @@ def _train_epoch(task: Task, progress: Progress, observer: Observer) -> float:
                 "try a smaller training.learning_rate or backbone.start_scale"
             )
         loss.backward()
-        update(tables, _learning_rate(task, step), step, task.settings)
+        task.optimizer.update(_learning_rate(task, step), step)
         task.hooks.after_update(moment)
-        for table in tables:
-            table.clear_gradient()
+        task.model.clear_gradient()
         total += value
         observer.step(step)
     task.hooks.after_epoch(_moment(task, progress.epochs, progress.steps + task.batches.per_epoch))
@@ -137,8 +123,7 @@ def _done(task: Task, step: int) -> float:
 
 def _moment(task: Task, epoch: int, step: int) -> Moment:
     def backward(factor: int) -> None:
-        for table in task.model.tables.values():
-            table.clear_gradient()
+        task.model.clear_gradient()
         task.model.loss(task.batches.fresh(step, factor)).backward()
 
     total_steps = task.horizon * task.batches.per_epoch

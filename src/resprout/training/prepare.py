@@ -70,5 +70,5 @@ def measure(model: Backbone, split: data.Split, of: str, cutoffs: Sequence[int])
     held_out = split.validation if of == "validation" else split.test
     if len(held_out) == 0:
         return {}
-    seen = split.train if of == "validation" else split.refit().train
-    return evaluate(model.scorer(), held_out.histories(), seen.histories(), cutoffs)
+    known = split.known(of).histories()
+    return evaluate(model.scorer(known), held_out.histories(), known, cutoffs)

@@ -7,7 +7,7 @@ from resprout import catalog, data
 from resprout.artifact.files import write_json
 from resprout.artifact.format import ModelParts, save_model
 from resprout.backbones.backbone import Backbone
-from resprout.data.batches import TripletBatches
+from resprout.data.batches import Batches
 from resprout.errors import BudgetExceeded, SettingsError
 from resprout.kernels import select
 from resprout.methods.method import Allowance, Method, Stage
@@ -18,6 +18,7 @@ from resprout.training.checkpoint import Checkpoint, Checkpoints
 from resprout.training.folder import RunFolder
 from resprout.training.loop import Metrics, Progress, Task, train
 from resprout.training.observers import MetricsFile, Observer, Observers
+from resprout.training.optimizer import Optimizer
 from resprout.training.prepare import Prepared, load_dataset, measure, prepare
 from resprout.training.settings import Settings
 
@@ -86,7 +87,7 @@ class _Run:
         else:
             chosen = at.chosen or at.progress
         model = self._model(stage, refit=False)
-        self.checkpoints.restore_best(model.tables)
+        self.checkpoints.restore_best(model)
         validation = self._evaluate(model, of="validation")
         if self.settings.training.refit:
             model = self._refit(stage, at, chosen)
@@ -95,36 +96,36 @@ class _Run:
     def _train(self, stage: Stage, at: Checkpoint) -> Progress:
         settings = self.settings.training
         model = self._model(stage, refit=False)
-        hooks = self.method.hooks(stage)
+        optimizer, hooks = Optimizer(model, settings), self.method.hooks(stage)
         if at.progress.epochs:
-            self.checkpoints.restore(at, model.tables, hooks)
+            self.checkpoints.restore(at, model, optimizer, hooks)
         has_validation = len(self.prepared.split.validation) > 0
 
         def save(progress: Progress, is_best: bool) -> None:
             _check_budget(model, stage)
             state = Checkpoint(at.finished, "train", progress, hooks.state(), None)
-            self.checkpoints.save(state, model.tables, is_best or not has_validation)
+            self.checkpoints.save(state, model, optimizer, is_best or not has_validation)
 
         look = (lambda: self._evaluate(model, of="validation")) if has_validation else None
         batches = self._batches(model)
-        task = Task("train", model, batches, hooks, settings, settings.epochs, settings.epochs, look, save)
+        task = Task("train", model, optimizer, batches, hooks, settings, settings.epochs, settings.epochs, look, save)
         return train(task, at.progress, self.observer)
 
     def _refit(self, stage: Stage, at: Checkpoint, chosen: Progress) -> Backbone:
         settings = self.settings.training
         model = self._model(stage, refit=True)
-        hooks = self.method.hooks(stage)
+        optimizer, hooks = Optimizer(model, settings), self.method.hooks(stage)
         if at.progress.epochs:
-            self.checkpoints.restore(at, model.tables, hooks)
+            self.checkpoints.restore(at, model, optimizer, hooks)
 
         def save(progress: Progress, _: bool) -> None:
             _check_budget(model, stage)
             state = Checkpoint(at.finished, "refit", progress, hooks.state(), chosen)
-            self.checkpoints.save(state, model.tables, is_best=False)
+            self.checkpoints.save(state, model, optimizer, is_best=False)
 
         epochs = chosen.best_epoch or chosen.epochs
         batches = self._batches(model)
-        task = Task("refit", model, batches, hooks, settings, epochs, settings.epochs, None, save)
+        task = Task("refit", model, optimizer, batches, hooks, settings, epochs, settings.epochs, None, save)
         train(task, at.progress, self.observer)
         return model
 
@@ -147,6 +148,7 @@ class _Run:
             backbone=settings.backbone_name,
             options=settings.backbone.model_dump(),
             tables=model.tables,
+            network=model.network_arrays(),
             histories=model.histories,
             user_ids=dataset.interactions.user_ids,
             item_ids=dataset.interactions.item_ids,
@@ -166,11 +168,13 @@ class _Run:
         backend = select.choose(settings.training.backend).backend
         shapes = [shape.narrowed(width) for shape, width in zip(self.allowance.shapes, stage.widths, strict=True)]
         tables = build_tables(shapes, stage.storage, stage.slots, start, stage.scale_start, backend)
-        return catalog.load_backbone(settings.backbone_name)(options, tables, self.prepared.train(refit))
+        return catalog.load_backbone(settings.backbone_name)(
+            options, tables, self.prepared.train(refit), settings.training.seed
+        )
 
-    def _batches(self, model: Backbone) -> TripletBatches:
+    def _batches(self, model: Backbone) -> Batches:
         settings = self.settings.training
-        return TripletBatches(model.histories, settings.batch_size, settings.seed, settings.sampling)
+        return model.batches(settings.batch_size, settings.seed, settings.sampling)
 
     def _evaluate(self, model: Backbone, of: str) -> Metrics:
         return measure(model, self.prepared.split, of, self.settings.evaluation.cutoffs)

@@ -27,11 +27,14 @@ class TrainingSettings(BaseModel):
 
     seed: int = Field(0, ge=0, description="everything random in the run follows from it")
     epochs: int = Field(100, ge=1, description="epochs at most")
-    batch_size: int = Field(2048, ge=1, description="triplets a step")
+    batch_size: int = Field(2048, ge=1, description="triplets a step, or users where a model reads whole histories")
     sampling: Literal["user", "interaction"] = Field(
         "interaction", description="interaction: each once an epoch; user: users uniformly, then one of their items"
     )
     learning_rate: float = Field(1e-2, gt=0, description="Adam's step size at the start")
+    network_rate: float | None = Field(
+        None, gt=0, description="that of weights outside of the tables, where it differs; it falls alike"
+    )
     decay: Literal["cosine", "linear", "constant"] = Field("cosine", description="how the learning rate falls")
     final_rate: float = Field(0.01, ge=0, le=1, description="share of the learning rate that is left at the end")
     beta_1: float = Field(0.9, ge=0, lt=1, description="Adam's decay of the first moment")
@@ -100,14 +103,15 @@ def resolve(values: Mapping[str, Any]) -> Settings:
             raise SettingsError(f"{section} = {content!r}: expected a section of keys, like {section}.KEY = VALUE")
     named = {section: dict(values.get(section, {})) for section in _NAMED}
     names = {section: str(content.pop("name", _NAMED[section])) for section, content in named.items()}
-    backbone_options = catalog.load_backbone(names["backbone"]).Options
+    backbone_class = catalog.load_backbone(names["backbone"])
+    backbone_options = backbone_class.Options
     method_options = catalog.load_method(names["method"]).Options
     budget = _validated("budget", _BudgetSection, values.get("budget", {})).limit
     settings = Settings(
         data=_validated("data", DataSettings, values.get("data", {})),
         filter=_validated("filter", FilterSettings, values.get("filter", {})),
         split=_validated("split", SplitSettings, values.get("split", {})),
-        training=_validated("training", TrainingSettings, values.get("training", {})),
+        training=_validated("training", TrainingSettings, {**backbone_class.training, **values.get("training", {})}),
         evaluation=_validated("evaluation", EvaluationSettings, values.get("evaluation", {})),
         backbone_name=names["backbone"],
         backbone=_validated("backbone", backbone_options, named["backbone"]),

@@ -1,0 +1,140 @@
+"""ConvNCF (He et al., IJCAI 2018): convolutions over the outer product of a user's and an item's row.
+
+For parity with the DSL paper: "Critically examining the claimed value of convolutions over user-item embedding maps"
+(CIKM 2020) disputes their use, and a score costs a thousand times that of a product.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+from torch.nn import functional
+
+from resprout.backbones import backbone
+from resprout.backbones.losses import bpr, half_squares
+from resprout.backbones.noise import start_layers
+from resprout.budget import Shape
+from resprout.data.batches import Triplets
+from resprout.data.histories import Histories
+from resprout.evaluation.evaluate import Scorer
+from resprout.kernels.contract import F32, I32
+from resprout.tables import autograd
+from resprout.tables.table import Table
+
+_PAIRS_AT_ONCE = 2048
+
+
+class Options(backbone.L2Options):
+    """Options of `convncf`."""
+
+    channels: int = Field(32, ge=1, description="feature maps of each convolution")
+    factor_share: float = Field(
+        0.3, ge=0, le=1, description="share of training in which the tables learn plain products first (MF-BPR)"
+    )
+    network_l2: float = Field(1e-4, ge=0, description="weight of 1/2 |weights of the network|^2")
+
+
+class ConvNCF(backbone.Backbone):
+    """Score = linear map of 2x2 convolutions, stride 2, over the outer product of the two rows, halved until 1x1.
+
+    Widths that are no power of two are filled up with zeros. The authors start from rows of a trained MF-BPR; here the
+    first `factor_share` of training is that, on the same tables, within the same budget. Ranking is by the network from
+    the start, so that no epoch before its turn is chosen.
+    """
+
+    Options = Options
+    summary = "convolutions over outer products of rows, started as MF; for parity with the paper"
+    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3, "batch_size": 512}
+    sparse_operands = 2
+
+    def __init__(self, options: Any, tables: Mapping[str, Table], histories: Histories, seed: int = 0) -> None:
+        super().__init__(options, tables, histories, seed)
+        width = tables["user"].shape.width
+        self.levels = max(1, (width - 1).bit_length())
+        channels = [1] + [options.channels] * self.levels
+        self.convolutions = nn.ModuleList(nn.Conv2d(below, above, 2, 2) for below, above in pairwise(channels))
+        self.top = nn.Linear(options.channels, 1)
+        self.network = nn.ModuleDict({"convolutions": self.convolutions, "top": self.top})
+        start_layers(self.network, self.random("network"))
+
+    @staticmethod
+    def shapes(options: Any, n_users: int, n_items: int) -> Sequence[Shape]:
+        """See `Backbone.shapes`."""
+        return Shape("user", n_users, options.width), Shape("item", n_items, options.width)
+
+    def loss(self, batch: Triplets) -> torch.Tensor:
+        """See `Backbone.loss`: BPR on products at first, on scores of the network afterwards."""
+        users = autograd.rows(self.tables["user"], batch.users)
+        positives = autograd.rows(self.tables["item"], batch.positives)
+        negatives = autograd.rows(self.tables["item"], batch.negatives)
+        if self.step and self.done < self.options.factor_share:
+            loss = bpr((users * positives).sum(1), (users * negatives).sum(1))
+        else:
+            loss = bpr(self.scores_of(users, positives), self.scores_of(users, negatives))
+            for weights in self.network.parameters():
+                loss = loss + self.options.network_l2 / 2 * weights.square().sum()
+        if l2 := self.options.l2_at(self.done):
+            loss = loss + l2 * half_squares(torch.cat([users, positives, negatives]), len(batch.users))
+        return loss
+
+    def scores_of(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """Scores `[pairs]` of rows `[pairs, width]`."""
+        maps = (users[:, :, None] * items[:, None])[:, None]
+        missing = 2**self.levels - users.shape[1]
+        maps = functional.pad(maps, (0, missing, 0, missing))
+        for convolution in self.convolutions:
+            maps = functional.relu(convolution(maps))
+        scores: torch.Tensor = self.top(maps[:, :, 0, 0])[:, 0]
+        return scores
+
+    def forward_multiply_adds(self, batch_size: int) -> int:
+        """See `Backbone.forward_multiply_adds`."""
+        return 2 * batch_size * self.pair_multiply_adds()
+
+    def inference_multiply_adds(self) -> int:
+        """See `Backbone.inference_multiply_adds`."""
+        return self.histories.n_users * self.histories.n_items * self.pair_multiply_adds()
+
+    def executed_outside_tables(self, batch_size: int) -> int:
+        """See `Backbone.executed_outside_tables`: forward, and a gradient of inputs and of weights."""
+        return 3 * self.forward_multiply_adds(batch_size)
+
+    def executed_ranking(self) -> int:
+        """See `Backbone.executed_ranking`: no part of a score is shared by pairs."""
+        return self.inference_multiply_adds()
+
+    def pair_multiply_adds(self) -> int:
+        """Multiply-adds of the score of one pair: outer product, convolutions, top."""
+        width, maps = self.tables["user"].shape.width, 0
+        for level, convolution in enumerate(self.convolutions):
+            maps += 4 ** (self.levels - 1 - level) * convolution.weight.numel()  # type: ignore[operator]
+        return width * width + maps + int(self.options.channels)
+
+    def scorer(self, known: Histories | None = None) -> Scorer[Any]:
+        """See `Backbone.scorer`."""
+        return _ConvNCFScorer(self)
+
+
+class _ConvNCFScorer:
+    def __init__(self, model: ConvNCF) -> None:
+        self._model = model
+        self.n_items = model.tables["item"].shape.rows
+
+    def queries(self, users: I32) -> torch.Tensor:
+        """The users' rows, `[users, width]`."""
+        return torch.from_numpy(self._model.tables["user"].read(np.ascontiguousarray(users)))
+
+    def scores(self, queries: torch.Tensor, begin: int, end: int) -> F32:
+        """See `Scorer.scores`."""
+        items = torch.from_numpy(self._model.tables["item"].read_range(begin, end))
+        out = torch.empty(len(queries), len(items))
+        with torch.no_grad():
+            for row, user in zip(out, queries, strict=True):
+                for first in range(0, len(items), _PAIRS_AT_ONCE):
+                    block = items[first : first + _PAIRS_AT_ONCE]
+                    row[first : first + len(block)] = self._model.scores_of(user.expand_as(block), block)
+        return out.numpy()

@@ -1,0 +1,130 @@
+"""MultVAE (Liang et al., WWW 2018): a variational autoencoder of histories with a multinomial likelihood."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from resprout.backbones import backbone
+from resprout.backbones.autoencoder import (
+    AutoencoderScorer,
+    dropped,
+    input_sums,
+    lists_of,
+    places_of,
+    unit_weights,
+)
+from resprout.backbones.noise import start_layers
+from resprout.budget import Shape
+from resprout.data.batches import Batches, Sampling, UserBatches, Users
+from resprout.data.histories import Histories
+from resprout.evaluation.evaluate import Scorer
+from resprout.kernels.contract import I32
+from resprout.tables import autograd
+from resprout.tables.table import Table
+
+
+class Options(backbone.Options):
+    """Options of `multvae`."""
+
+    width: int = Field(600, ge=1, le=1024, description="columns of the two item tables: the hidden layers next to them")
+    start: str = Field("xavier", pattern="^(normal|uniform|xavier)$", description="distribution of starting values")
+    start_scale: float = Field(1.0, gt=0, description="its deviation, its bound, or a factor to Xavier's bound")
+    latent: int = Field(200, ge=1, description="size of the latent vector z")
+    dropout: float = Field(0.5, ge=0, lt=1, description="share of a history that is dropped in training")
+    kl_weight: float = Field(0.2, ge=0, description="weight of the KL term at its largest (beta)")
+    kl_share: float = Field(0.5, gt=0, le=1, description="share of training in which that weight rises from 0")
+
+
+class MultVAE(backbone.Backbone):
+    """Encoder n-width-2*latent, decoder latent-width-n, both with tanh; the two outermost matrices are the tables.
+
+    Users are their histories: those that training has not seen are ranked like any others.
+    """
+
+    Options = Options
+    summary = "a variational autoencoder of whole histories; ranks users unseen in training"
+    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3, "batch_size": 256}
+    folds_in = True
+    sparse_operands = 1
+
+    def __init__(self, options: Any, tables: Mapping[str, Table], histories: Histories, seed: int = 0) -> None:
+        super().__init__(options, tables, histories, seed)
+        below, above = tables["item_in"].shape.width, tables["item_out"].shape.width
+        self.encoder = nn.Linear(below, 2 * options.latent)
+        self.decoder = nn.Linear(options.latent, above)
+        biases = {
+            "input": nn.Parameter(torch.zeros(below)),
+            "output": nn.Parameter(torch.zeros(tables["item_out"].shape.rows)),
+        }
+        self.biases = nn.ParameterDict(biases)
+        self.network = nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder, "biases": self.biases})
+        start_layers(self.network, self.random("network"))
+
+    @staticmethod
+    def shapes(options: Any, n_users: int, n_items: int) -> Sequence[Shape]:
+        """See `Backbone.shapes`; nothing in it grows with users."""
+        return Shape("item_in", n_items, options.width), Shape("item_out", n_items, options.width)
+
+    def batches(self, batch_size: int, seed: int, sampling: Sampling) -> Batches:
+        """See `Backbone.batches`: users."""
+        return UserBatches(self.histories, batch_size, seed)
+
+    def loss(self, batch: Users) -> torch.Tensor:
+        """See `Backbone.loss`: multinomial negative log-likelihood plus beta KL, mean over users (eq. 3 and 5)."""
+        starts, items = lists_of(self.histories, batch.users)
+        random = self.random("noise")
+        weights = dropped(unit_weights(starts), self.options.dropout, random)
+        mean, log_variance = self._encoded(input_sums(self.tables["item_in"], starts, items, weights))
+        noise = torch.empty_like(mean).normal_(generator=random)
+        hidden = torch.tanh(self.decoder(mean + noise * torch.exp(log_variance / 2)))
+        logits = autograd.scores(self.tables["item_out"], hidden) + self.biases["output"]
+        likelihood = logits.log_softmax(1)[places_of(starts, items)].sum() / len(batch.users)
+        divergence = (log_variance.exp() + mean.square() - 1 - log_variance).sum(1).mean() / 2
+        loss: torch.Tensor = self.kl_weight * divergence - likelihood
+        return loss
+
+    @property
+    def kl_weight(self) -> float:
+        """Beta at this moment: it rises along a line and then stays."""
+        return float(self.options.kl_weight * min(1.0, self.done / self.options.kl_share))
+
+    def hidden_of(self, known: Histories, users: I32) -> torch.Tensor:
+        """The last hidden layer of users by their known histories, `[users, width]`, without noise."""
+        starts, items = lists_of(known, users)
+        mean, _ = self._encoded(input_sums(self.tables["item_in"], starts, items, unit_weights(starts)))
+        return torch.tanh(self.decoder(mean))
+
+    def forward_multiply_adds(self, batch_size: int) -> int:
+        """See `Backbone.forward_multiply_adds`: with the mean number of items of a history."""
+        return batch_size * (self._input() + self._above())
+
+    def inference_multiply_adds(self) -> int:
+        """See `Backbone.inference_multiply_adds`."""
+        return self.histories.n_users * (self._input() + self._above())
+
+    def executed_outside_tables(self, batch_size: int) -> int:
+        """See `Backbone.executed_outside_tables`: all but the sums of input rows, forward and backward."""
+        return 3 * batch_size * self._above()
+
+    def executed_ranking(self) -> int:
+        """See `Backbone.executed_ranking`: encoder to its mean alone, decoder, output rows."""
+        half = self.encoder.weight.numel() // 2
+        return self.histories.n_users * (self._input() + self._above() - half)
+
+    def scorer(self, known: Histories | None = None) -> Scorer[Any]:
+        """See `Backbone.scorer`."""
+        return AutoencoderScorer(self, self.tables["item_out"], self.biases["output"], known or self.histories)
+
+    def _encoded(self, sums: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and logarithm of the variance of z, `[users, latent]` each."""
+        mean, log_variance = self.encoder(torch.tanh(sums + self.biases["input"])).chunk(2, 1)
+        return mean, log_variance
+
+    def _input(self) -> int:
+        return len(self.histories) // max(1, self.histories.n_users) * self.tables["item_in"].shape.width
+
+    def _above(self) -> int:
+        return self.encoder.weight.numel() + self.decoder.weight.numel() + self.tables["item_out"].shape.weights

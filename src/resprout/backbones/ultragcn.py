@@ -1,0 +1,139 @@
+"""UltraGCN (Mao et al., CIKM 2021): the limit of graph smoothing as weights in the loss, without any smoothing."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch.nn import functional
+
+from resprout.backbones import backbone, losses
+from resprout.backbones.losses import ranking_loss
+from resprout.backbones.scorers import TableScorer
+from resprout.budget import Shape
+from resprout.data.batches import Batches, Sampling, TripletBatches, Triplets
+from resprout.data.graph import item_neighbours
+from resprout.data.histories import Histories
+from resprout.data.negatives import draw_any, draw_shared
+from resprout.evaluation.evaluate import Scorer
+from resprout.tables import autograd
+from resprout.tables.table import Table
+
+
+class Options(losses.Options):
+    """Options of `ultragcn`; weights by default as in the authors' configuration for Gowalla."""
+
+    loss: str = Field(
+        "weighted", pattern="^(weighted|bpr|softmax|cosine_contrastive)$", description="weighted: the paper's"
+    )
+    negatives: int = Field(512, ge=1, description="negatives of a positive, or of a batch where it shares them")
+    share_negatives: bool = Field(
+        True, description="all positives of a batch have the same negatives: one matrix product"
+    )
+    negative_weight: float = Field(300.0, gt=0, description="weight of the mean over negatives")
+    constant_positive: float = Field(1e-6, ge=0, description="w1: weight of every positive")
+    graph_positive: float = Field(1.0, ge=0, description="w2: weight of a positive by its place in the graph")
+    constant_negative: float = Field(1e-6, ge=0, description="w3: weight of every negative")
+    graph_negative: float = Field(1.0, ge=0, description="w4: weight of a negative by its place in the graph")
+    l2: float = Field(1e-4, ge=0, description="weight of 1/2 |all tables|^2 in the loss of a batch (gamma)")
+    item_weight: float = Field(5e-4, ge=0, description="weight of the loss over neighbours of positive items (lambda)")
+    neighbours: int = Field(10, ge=1, description="neighbours of an item in that loss")
+
+
+class UltraGCN(backbone.Backbone):
+    """Score = product of a user's and an item's row, with cross-entropy weighted by degrees.
+
+    Loss of a batch, a sum as in the authors' code: `(w1 + w2 b_ui) softplus(-s+)` for positives, `negative_weight`
+    times the mean of `(w3 + w4 b_uj) softplus(s-)` over negatives; `b_ui = sqrt(d_u + 1) / d_u / sqrt(d_i + 1)`
+    (eq. 10).
+    """
+
+    Options = Options
+    summary = "matrix factorisation whose loss has the weights of a smoothed graph, and of an item graph"
+    training: ClassVar[Mapping[str, Any]] = {"batch_size": 1024, "learning_rate": 1e-3}
+    sparse_operands = 2
+
+    def __init__(self, options: Any, tables: Mapping[str, Table], histories: Histories, seed: int = 0) -> None:
+        super().__init__(options, tables, histories, seed)
+        users, items = (lists.counts.astype(np.float64) for lists in (histories, histories.transposed()))
+        self.user_factor = torch.from_numpy((np.sqrt(users + 1) / np.maximum(users, 1)).astype(np.float32))
+        self.item_factor = torch.from_numpy((1 / np.sqrt(items + 1)).astype(np.float32))
+        self.near = item_neighbours(histories, options.neighbours) if options.item_weight else None
+
+    @staticmethod
+    def shapes(options: Any, n_users: int, n_items: int) -> Sequence[Shape]:
+        """See `Backbone.shapes`."""
+        return Shape("user", n_users, options.width), Shape("item", n_items, options.width)
+
+    def batches(self, batch_size: int, seed: int, sampling: Sampling) -> Batches:
+        """See `Backbone.batches`: negatives `[n]` or `[batch, n]`, drawn from all items, positives not excluded."""
+        options = self.options
+        if options.loss != "weighted":
+            draw = options.draw
+        else:
+            draw = partial(draw_shared if options.share_negatives else draw_any, count=options.negatives)
+        return TripletBatches(self.histories, batch_size, seed, sampling, draw)
+
+    def loss(self, batch: Triplets) -> torch.Tensor:
+        """See `Backbone.loss`."""
+        users = autograd.rows(self.tables["user"], batch.users)
+        positives = autograd.rows(self.tables["item"], batch.positives)
+        negatives = autograd.rows(self.tables["item"], batch.negatives.reshape(-1))
+        if self.options.loss == "weighted":
+            loss = self._weighted(batch, users, positives, negatives)
+        else:
+            loss = ranking_loss(self.options, users, positives, negatives) * len(batch.users)
+        if self.near is not None:
+            loss = loss + self.options.item_weight * self._of_neighbours(batch, users)
+        if l2 := self.options.l2_at(self.done):
+            for table in self.tables.values():
+                loss = loss + l2 * autograd.half_squares(table)
+        return loss
+
+    def forward_multiply_adds(self, batch_size: int) -> int:
+        """See `Backbone.forward_multiply_adds`: products with positives, negatives and neighbours."""
+        negatives = 1 if self.options.loss == "bpr" else self.options.negatives
+        near = 0 if self.near is None else self.options.neighbours
+        return int(batch_size * (1 + negatives + near) * self.tables["item"].shape.width)
+
+    def inference_multiply_adds(self) -> int:
+        """See `Backbone.inference_multiply_adds`."""
+        return self.histories.n_users * self.histories.n_items * self.tables["item"].shape.width
+
+    def executed_outside_tables(self, batch_size: int) -> int:
+        """See `Backbone.executed_outside_tables`: the products, and two gradients of each."""
+        return 3 * self.forward_multiply_adds(batch_size)
+
+    def executed_ranking(self) -> int:
+        """See `Backbone.executed_ranking`: products of whole rows."""
+        return self.inference_multiply_adds()
+
+    def scorer(self, known: Histories | None = None) -> Scorer[Any]:
+        """See `Backbone.scorer`."""
+        return TableScorer(self.tables["user"], self.tables["item"], cosine=self.options.cosine)
+
+    def _weighted(
+        self, batch: Triplets, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor
+    ) -> torch.Tensor:
+        options, of_users = self.options, self.user_factor[torch.from_numpy(batch.users)]
+        of_positives = of_users * self.item_factor[torch.from_numpy(batch.positives)]
+        of_negatives = of_users[:, None] * self.item_factor[torch.from_numpy(batch.negatives)]
+        if batch.negatives.ndim == 1:
+            scores = users @ negatives.T
+        else:
+            scores = torch.bmm(negatives.view(*batch.negatives.shape, -1), users[:, :, None])[:, :, 0]
+        weights = options.constant_positive + options.graph_positive * of_positives
+        loss: torch.Tensor = (weights * functional.softplus(-(users * positives).sum(1))).sum()
+        weights = options.constant_negative + options.graph_negative * of_negatives
+        loss += options.negative_weight * (weights * functional.softplus(scores)).mean(1).sum()
+        return loss
+
+    def _of_neighbours(self, batch: Triplets, users: torch.Tensor) -> torch.Tensor:
+        assert self.near is not None
+        items, weights = self.near.items[batch.positives], torch.from_numpy(self.near.weights[batch.positives])
+        rows = autograd.rows(self.tables["item"], items.reshape(-1)).view(*items.shape, -1)
+        scores = torch.bmm(rows, users[:, :, None])[:, :, 0]
+        loss: torch.Tensor = (weights * functional.softplus(-scores)).sum()
+        return loss
