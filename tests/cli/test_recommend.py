@@ -126,3 +126,28 @@ def test_history_beside_where_there_is_room(trained, width, side_by_side):
     assert (first == second) == side_by_side
     for item in recommender.history("user 3")["item_id"].to_pylist():
         assert any(item in line for line in lines)
+
+
+def test_new_users_from_a_file_of_what_they_had(resprout, books_csv, tmp_path):
+    run = tmp_path / "run"
+    trained = resprout(
+        "train", "--data", books_csv, "--backbone", "multvae", "--epochs", "60", "--out", run,
+        *("--set", "backbone.width=16", "--set", "backbone.latent=8", "--set", "training.batch_size=20"),
+        *("--set", "training.learning_rate=0.02", "--set", "split.kind=held_out_users"),
+    )  # fmt: skip
+    assert trained.exit_code == 0, trained.output
+    path = tmp_path / "new.csv"
+    path.write_text("user_id,item_id\n" + "".join(f"stranger,book {k}\n" for k in (1, 5, 9, 13, 17)))
+    offered = table_of(resprout("recommend", run, "--histories", path, "-k", 3))
+    assert {row["user_id"] for row in offered} == {"stranger"}
+    # readers of books 1, 5, 9 ... read those that leave a rest of 1 when divided by 4
+    assert all(int(row["item_id"].split()[1]) % 4 == 1 for row in offered)
+
+
+def test_new_users_are_refused_by_a_backbone_with_rows_for_users(resprout, trained, tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text("user_id,item_id\nstranger,book 1\n")
+    shown = resprout("recommend", trained, "--histories", path)
+    assert shown.exit_code == 2
+    assert "cannot rank others" in shown.output
+    assert resprout("recommend", trained, "--histories", path, "--user", "user 1").exit_code == 2

@@ -188,7 +188,7 @@ class Vectors(DotScorer):
 
 def with_scorer(monkeypatch, scorer):
     class Model(MF):
-        def scorer(self):
+        def scorer(self, known=None):
             return scorer
 
     monkeypatch.setattr(catalog, "load_backbone", lambda name: Model)
@@ -290,3 +290,37 @@ def test_threads_take_turns():
     with ThreadPoolExecutor(4) as pool:
         for items, _ in pool.map(lambda _: recommender.recommend_rows(users, 4), range(40)):
             np.testing.assert_array_equal(items, expected)
+
+
+@pytest.fixture
+def autoencoder():
+    """Items of a pair share the direction of their rows: whoever had one of a pair is offered the other."""
+    rows = np.array([[3, 0], [3, 0], [0, 3], [0, 2]], np.float32)
+    tables = {name: dense(name, rows) for name in ("item_in", "item_out")} | {"user": dense("user", USERS * 0)}
+    network = {"hidden": np.zeros(2, np.float32), "output": np.zeros(4, np.float32)}
+    return Recommender(make(backbone="cdae", tables=tables, network=network))
+
+
+def test_new_users_are_ranked_by_their_histories(autoencoder, tmp_path):
+    table = autoencoder.recommend_new({"dora": [10], "eve": [30, 10, 20], "finn": []}, k=2)
+    offered = list(zip(table["user_id"].to_pylist(), table["item_id"].to_pylist(), strict=True))
+    assert offered[:3] == [("dora", 20), ("dora", 30), ("eve", 40)]
+    assert [user for user, _ in offered[3:]] == ["finn", "finn"]
+    save_model(tmp_path / "model", autoencoder.parts)
+    assert Recommender.open(tmp_path / "model").recommend_new({"dora": [10]}, k=1)["item_id"].to_pylist() == [20]
+    only = autoencoder.recommend_new({"dora": [10]}, items=[30, 40])
+    assert only["item_id"].to_pylist() == [30, 40]
+    with_seen = autoencoder.recommend_new({"dora": [10]}, k=2, filter_seen=False)
+    assert with_seen["item_id"].to_pylist() == [10, 20]
+
+
+def test_new_users_need_a_backbone_that_reads_histories_and_items_that_it_knows(autoencoder, recommender):
+    with pytest.raises(SettingsError, match=r"'mf' has a row for each user.*cdae or multvae"):
+        recommender.recommend_new({"dora": [10]})
+    with pytest.raises(DataError, match=r"item.*99"):
+        autoencoder.recommend_new({"dora": [99]})
+
+
+def test_a_network_that_does_not_fit_is_refused():
+    with pytest.raises(DataError, match="network weights"):
+        Recommender(make(network={"w": np.zeros(3, np.float32)}))

@@ -1,4 +1,4 @@
-"""The four operations against torch's own gradients in float64, for both storages."""
+"""The operations against torch's own gradients in float64, for both storages."""
 
 from itertools import pairwise
 
@@ -97,6 +97,19 @@ def test_smoothed_rows(storage, width, hops):
     table = make_table(storage, width)
     for _ in range(2):  # the second time in borrowed buffers that hold old numbers
         check(table, lambda t: autograd.smoothed_rows(t, smoothing, IDS).sin().sum(), truth)
+
+
+def test_half_squares(storage):
+    check(make_table(storage, 17), lambda t: 3 * autograd.half_squares(t), lambda w: 1.5 * w.pow(2).sum())
+
+
+def test_half_squares_beside_another_operation(storage):
+    ids = torch.from_numpy(IDS).long()
+
+    def truth(weights):
+        return weights[ids].pow(3).sum() + 0.05 * weights.pow(2).sum()
+
+    check(make_table(storage, 64), lambda t: autograd.rows(t, IDS).pow(3).sum() + 0.1 * autograd.half_squares(t), truth)
 
 
 def test_gradients_of_several_operations_add_up(storage):

@@ -197,3 +197,26 @@ def test_a_folder_that_holds_another_run_is_left_alone(settings, tmp_path):
 def test_resuming_a_finished_run_gives_its_result(settings, tmp_path):
     result = run.start(settings("dense"), tmp_path / "run", Observer())
     assert run.resume(tmp_path / "run", Observer()) == result
+
+
+def test_the_sampled_protocol_has_figures_of_its_own(settings, tmp_path):
+    with pytest.raises(SettingsError, match=r"training.monitor: unknown 'recall'.*sampled_hr"):
+        settings("dense", "evaluation.protocol=sampled")
+    chosen = settings(
+        "dense", "evaluation.protocol=sampled", "evaluation.sampled_negatives=9", "evaluation.cutoffs=[1,5]",
+        "training.monitor=sampled_ndcg@5", "training.epochs=30",
+    )  # fmt: skip
+    result = run.start(chosen, tmp_path / "run", Observer())
+    assert result["test"].keys() == {"sampled_hr@1", "sampled_hr@5", "sampled_ndcg@1", "sampled_ndcg@5"}
+    assert result["test"]["sampled_hr@5"] > 0.9
+    assert result["test"]["sampled_ndcg@1"] == result["test"]["sampled_hr@1"] < result["test"]["sampled_hr@5"]
+
+
+@pytest.mark.parametrize("backbone", ["multvae", "cdae"])
+def test_held_out_users_are_ranked_from_what_they_show(settings, tmp_path, backbone):
+    chosen = settings(
+        "dense", f"backbone.name={backbone}", "split.kind=held_out_users", "training.epochs=60",
+        "training.batch_size=8", *NETWORKS[backbone],
+    )  # fmt: skip
+    result = run.start(chosen, tmp_path / "run", Observer())
+    assert result["test"]["recall_capped@5"] > 0.6  # chance gives 0.3

@@ -128,6 +128,15 @@ class _ConvNCFScorer:
         """The users' rows, `[users, width]`."""
         return torch.from_numpy(self._model.tables["user"].read(np.ascontiguousarray(users)))
 
+    def scores_of(self, queries: torch.Tensor, items: I32) -> F32:
+        """See `evaluation.sampled.ScoresPairs`."""
+        rows = torch.from_numpy(self._model.tables["item"].read(np.ascontiguousarray(items.reshape(-1))))
+        users = queries.repeat_interleave(items.shape[1], 0)
+        with torch.no_grad():
+            blocks = zip(torch.split(users, _PAIRS_AT_ONCE), torch.split(rows, _PAIRS_AT_ONCE), strict=True)
+            scores = torch.cat([self._model.scores_of(*block) for block in blocks])
+        return scores.view(items.shape).numpy()
+
     def scores(self, queries: torch.Tensor, begin: int, end: int) -> F32:
         """See `Scorer.scores`."""
         items = torch.from_numpy(self._model.tables["item"].read_range(begin, end))

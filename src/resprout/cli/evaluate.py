@@ -40,10 +40,10 @@ def evaluate(
 
 
 def _measured(folder: Any, part: str) -> dict[str, float]:
-    from resprout import catalog
     from resprout.artifact.format import load_model
     from resprout.data import Split
     from resprout.errors import SettingsError
+    from resprout.serving.recommender import model_of
     from resprout.training.prepare import load_dataset, measure
 
     settings = folder.settings()
@@ -54,10 +54,7 @@ def _measured(folder: Any, part: str) -> dict[str, float]:
         )
     dataset = load_dataset(settings)
     split = Split.load(folder.path, dataset.interactions)
-    parts = load_model(folder.model)
-    backbone = catalog.load_backbone(parts.backbone)
-    model = backbone(backbone.Options(**parts.options), parts.tables, parts.histories)
-    return measure(model, split, part, settings.evaluation.cutoffs)
+    return measure(model_of(load_model(folder.model)), split, part, settings.evaluation)
 
 
 def _show(part: str, found: dict[str, float], recorded: dict[str, float], agree: bool) -> None:

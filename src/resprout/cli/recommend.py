@@ -29,6 +29,13 @@ def recommend(
         Path | None,
         typer.Option(metavar="FILE", help="Users: one id a line, or CSV or Parquet with a user column."),
     ] = None,
+    histories: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="New users: an interactions file of what they have had; cdae and multvae can rank them.",
+        ),
+    ] = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Items for each user.")] = 10,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Also items that the user knows.")] = False,
     items: Annotated[
@@ -44,21 +51,46 @@ def recommend(
     """Recommend items to users."""
     if out is not None and out.suffix.lower() not in _OUTPUTS:
         raise SettingsError(f"--out {out}: expected a name that ends in {' or '.join(_OUTPUTS)}")
-    if not user and users is None:
-        raise SettingsError("for whom? Give --user ID (as often as needed) or --users FILE")
+    if not user and users is None and histories is None:
+        raise SettingsError("for whom? Give --user ID (as often as needed), --users FILE or --histories FILE")
+    if histories is not None and (user or users is not None):
+        raise SettingsError("--histories brings its own users: leave out --user and --users")
     from resprout.cli.ids import read_ids
 
     wanted = [*(user or []), *(read_ids(users, "user") if users is not None else [])]
     candidates = None if items is None else read_ids(items, "item")
     recommender = _opened(run)
-    table = recommender.recommend(wanted, k, not include_seen, candidates)
+    if histories is not None:
+        new = _histories(histories)
+        wanted = list(new)
+        table = recommender.recommend_new(new, k, not include_seen, candidates)
+    else:
+        table = recommender.recommend(wanted, k, not include_seen, candidates)
     if out is not None:
         _write(table, out)
         typer.echo(f"{out}: {len(table):,} recommendations for {len(wanted):,} users", err=True)
     elif sys.stdout.isatty():
-        _show(recommender, wanted, table)
+        _show(recommender, wanted if histories is None else [], table)
     else:
         _write_csv(table, sys.stdout.buffer)
+
+
+def _histories(path: Path) -> dict[str, list[Any]]:
+    """What each user of an interactions file has had, by outside ids."""
+    from resprout.data import read
+
+    found = read(path, min_users=1).interactions
+    histories: dict[str, list[Any]] = {}
+    for user, item in zip(found.users, found.items, strict=True):
+        histories.setdefault(str(_plain(found.user_ids.ids[int(user)])), []).append(
+            _plain(found.item_ids.ids[int(item)])
+        )
+    return histories
+
+
+def _plain(outside: Any) -> Any:
+    """An id as Python has it, from NumPy or Arrow."""
+    return outside.as_py() if hasattr(outside, "as_py") else outside.item()
 
 
 def _opened(folder: Path) -> "Recommender":

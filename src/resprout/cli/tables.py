@@ -36,7 +36,11 @@ def result_table(result: Mapping[str, Any]) -> Table:
         ("data", result["dataset"]),
         ("model", f"{result['backbone']}, {result['method']}, seed {result['seed']}"),
         ("epochs", epochs + (", trained again on train and validation data" if result["refit"] else "")),
-        *((f"test {metric}", f"{value:.4f}") for metric, value in result["test"].items() if metric in _shown(result)),
+        *(
+            (f"test {metric}", f"{value:.4f}")
+            for metric, value in result["test"].items()
+            if metric in shown_metrics(result["test"])
+        ),
         ("deployed", f"{decimal(budget['deployed_bytes'])}, {share(result)} of dense"),
         ("peak in training", f"{decimal(cost['peak_table_bytes'])} of tables"),
         ("training time", f"{cost['train_seconds']:.1f} s"),
@@ -48,12 +52,12 @@ def result_table(result: Mapping[str, Any]) -> Table:
 
 
 def comparison_table(results: Sequence[Mapping[str, Any]]) -> Table:
-    """Runs on the same data, one a line."""
+    """Runs on the same data and protocol, one a line."""
+    shown = shown_metrics(results[0]["test"])
     rows = [
         (
             result["method"],
-            f"{result['test']['recall@20']:.4f}",
-            f"{result['test']['ndcg@20']:.4f}",
+            *(f"{result['test'][name]:.4f}" for name in shown),
             decimal(result["budget"]["deployed_bytes"]),
             share(result),
             decimal(result["cost"]["peak_table_bytes"]),
@@ -61,7 +65,8 @@ def comparison_table(results: Sequence[Mapping[str, Any]]) -> Table:
         )
         for result in results
     ]
-    columns = ("method", "Recall@20", "NDCG@20", "deployed", "of dense", "peak in training", "training")
+    titles = [name.replace("recall", "Recall").replace("ndcg", "NDCG").replace("hr", "HR") for name in shown]
+    columns = ("method", *titles, "deployed", "of dense", "peak in training", "training")
     return figures(None, columns, rows)
 
 
@@ -70,8 +75,9 @@ def share(result: Mapping[str, Any]) -> str:
     return f"{100 * result['budget']['deployed_bytes'] / result['budget']['dense_bytes']:.1f} %"
 
 
-def _shown(result: Mapping[str, Any]) -> set[str]:
-    """Recall and NDCG at 20, or at the largest cutoff if 20 is not among them."""
-    cutoffs = {int(metric.partition("@")[2]) for metric in result["test"]}
+def shown_metrics(metrics: Mapping[str, float]) -> list[str]:
+    """Recall (or sampled hit rate) and NDCG at 20, or at the largest cutoff if 20 is not among them."""
+    cutoffs = {int(metric.partition("@")[2]) for metric in metrics}
     cutoff = 20 if 20 in cutoffs else max(cutoffs, default=20)
-    return {f"recall@{cutoff}", f"ndcg@{cutoff}"}
+    names = ("recall", "ndcg", "sampled_hr", "sampled_ndcg")
+    return [name for metric in names if (name := f"{metric}@{cutoff}") in metrics]

@@ -1,7 +1,7 @@
 """Recommendations from a model folder, in the ids of the data that it was trained on."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ class Recommender:
 
     def __init__(self, parts: ModelParts) -> None:
         self.parts = parts
-        self._scorer: Scorer[Any] = _model(parts).scorer()
+        self._model = model_of(parts)
+        self._scorer: Scorer[Any] = self._model.scorer()
         # Scorers have buffers of their own, and Numba's usual thread pool ends the process if two threads enter it.
         self._turn = threading.Lock()
 
@@ -62,6 +63,30 @@ class Recommender:
         scorer = self._scorer if items is None else Among(self._scorer, _rows(self.parts.item_ids, items, "item"))
         item_rows, scores = self._rank(scorer, user_rows, k, self.parts.histories if filter_seen else None)
         return self._table("user_id", _outside(self.parts.user_ids, user_rows), item_rows, scores)
+
+    def recommend_new(
+        self, histories: Mapping[str, Ids], k: int = 10, filter_seen: bool = True, items: Ids | None = None
+    ) -> pa.Table:
+        """As `recommend`, for users whom training has not seen, by what each has had: `{"anna": ["item 3", "item 8"]}`.
+
+        Items of a history that training did not know are an error, as in `recommend`. Raises SettingsError for a
+        backbone that has a row for each user and so cannot rank others.
+        """
+        if not self._model.folds_in:
+            raise SettingsError(
+                f"backbone {self.parts.backbone!r} has a row for each user of training and cannot rank others: "
+                "train cdae or multvae, or train again with the new users' interactions"
+            )
+        n_known, n_items = len(self.parts.user_ids), len(self.parts.item_ids)
+        lists = [np.unique(_rows(self.parts.item_ids, wanted, "item")) for wanted in histories.values()]
+        starts = np.concatenate([np.zeros(n_known, np.int64), np.cumsum([0, *map(len, lists)])])
+        known = Histories(starts, np.concatenate([np.zeros(0, np.int32), *lists]).astype(np.int32), n_items)
+        scorer = self._model.scorer(known)
+        if items is not None:
+            scorer = Among(scorer, _rows(self.parts.item_ids, items, "item"))
+        rows = np.arange(n_known, n_known + len(lists), dtype=np.int32)
+        item_rows, scores = self._rank(scorer, rows, k, known if filter_seen else None)
+        return self._table("user_id", pa.array(histories, pa.string()), item_rows, scores)
 
     def recommend_rows(self, user_rows: I32, k: int = 10, filter_seen: bool = True) -> tuple[I32, F32]:
         """As `recommend`, by row numbers: item rows int32 and scores float32, `[users, min(k, items)]`.
@@ -117,7 +142,7 @@ class Recommender:
         return columns
 
 
-def _model(parts: ModelParts) -> Backbone:
+def model_of(parts: ModelParts) -> Backbone:
     """The backbone over its tables; SettingsError or DataError if they do not belong together."""
     kind = catalog.load_backbone(parts.backbone)
     try:

@@ -1,6 +1,5 @@
 """The data of a run: loaded, filtered, split, and measured on."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from resprout import catalog, data
@@ -8,8 +7,9 @@ from resprout.backbones.backbone import Backbone
 from resprout.data.histories import Histories
 from resprout.errors import SettingsError
 from resprout.evaluation.evaluate import evaluate
+from resprout.evaluation.sampled import evaluate_sampled
 from resprout.training.loop import Metrics
-from resprout.training.settings import Settings
+from resprout.training.settings import EvaluationSettings, Settings
 
 _FRAME = "frame of "
 
@@ -65,10 +65,13 @@ def prepare(settings: Settings, dataset: data.Dataset | None = None) -> Prepared
     return Prepared(dataset, split)
 
 
-def measure(model: Backbone, split: data.Split, of: str, cutoffs: Sequence[int]) -> Metrics:
+def measure(model: Backbone, split: data.Split, of: str, settings: EvaluationSettings) -> Metrics:
     """Metrics on the validation or test part; what the user interacted with before that part is not ranked."""
     held_out = split.validation if of == "validation" else split.test
     if len(held_out) == 0:
         return {}
     known = split.known(of).histories()
-    return evaluate(model.scorer(known), held_out.histories(), known, cutoffs)
+    if settings.protocol == "sampled":
+        lists = held_out.histories(), known
+        return evaluate_sampled(model.scorer(known), *lists, settings.cutoffs, settings.sampled_negatives, split.seed)
+    return evaluate(model.scorer(known), held_out.histories(), known, settings.cutoffs)

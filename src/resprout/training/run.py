@@ -177,7 +177,7 @@ class _Run:
         return model.batches(settings.batch_size, settings.seed, settings.sampling)
 
     def _evaluate(self, model: Backbone, of: str) -> Metrics:
-        return measure(model, self.prepared.split, of, self.settings.evaluation.cutoffs)
+        return measure(model, self.prepared.split, of, self.settings.evaluation)
 
 
 def _check_budget(model: Backbone, stage: Stage) -> None:

@@ -16,6 +16,7 @@ from resprout.backbones import backbone
 from resprout.budget import Budget
 from resprout.data import DataSettings, FilterSettings, SplitSettings
 from resprout.errors import SettingsError
+from resprout.evaluation import sampled
 from resprout.evaluation.ranking import METRICS
 from resprout.methods import method
 
@@ -55,6 +56,12 @@ class EvaluationSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cutoffs: tuple[int, ...] = Field((10, 20, 50), min_length=1, description="list lengths K of the metrics")
+    protocol: Literal["full", "sampled"] = Field(
+        "full",
+        description="full: all items are ranked; sampled: each held-out item among random ones (NCF), never comparable "
+        "with the other: its metrics are sampled_hr and sampled_ndcg",
+    )
+    sampled_negatives: int = Field(99, ge=1, description="how many random ones")
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ class Settings:
             "method": {"name": self.method_name, **self.method.model_dump(exclude_none=True)},
             "budget": {} if self.budget is None else {"limit": str(self.budget)},
             "training": self.training.model_dump(exclude_none=True),
-            "evaluation": {"cutoffs": list(self.evaluation.cutoffs)},
+            "evaluation": {**self.evaluation.model_dump(), "cutoffs": list(self.evaluation.cutoffs)},
         }
 
 
@@ -191,8 +198,9 @@ def _toml_value(text: str) -> Any:
 
 def _check_monitor(settings: Settings) -> None:
     metric, _, cutoff = settings.training.monitor.partition("@")
-    if metric not in METRICS:
-        raise catalog.unknown("training.monitor", metric, METRICS)
+    measured = METRICS if settings.evaluation.protocol == "full" else sampled.METRICS
+    if metric not in measured:
+        raise catalog.unknown("training.monitor", metric, measured)
     if int(cutoff) not in settings.evaluation.cutoffs:
         raise SettingsError(
             f"training.monitor = {settings.training.monitor!r}: {cutoff} is not one of evaluation.cutoffs "
