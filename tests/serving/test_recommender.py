@@ -306,6 +306,8 @@ def test_new_users_are_ranked_by_their_histories(autoencoder, tmp_path):
     offered = list(zip(table["user_id"].to_pylist(), table["item_id"].to_pylist(), strict=True))
     assert offered[:3] == [("dora", 20), ("dora", 30), ("eve", 40)]
     assert [user for user, _ in offered[3:]] == ["finn", "finn"]
+    alone = autoencoder.recommend_new({"finn": []}, k=2)
+    assert alone["item_id"].to_pylist() == [item for user, item in offered if user == "finn"]
     save_model(tmp_path / "model", autoencoder.parts)
     assert Recommender.open(tmp_path / "model").recommend_new({"dora": [10]}, k=1)["item_id"].to_pylist() == [20]
     only = autoencoder.recommend_new({"dora": [10]}, items=[30, 40])

@@ -107,7 +107,8 @@ class CDAE(backbone.Backbone):
 
     def scorer(self, known: Histories | None = None) -> Scorer[Any]:
         """See `Backbone.scorer`."""
-        return AutoencoderScorer(self, self.tables["item_out"], self.biases["output"], known or self.histories)
+        known = self.histories if known is None else known
+        return AutoencoderScorer(self, self.tables["item_out"], self.biases["output"], known)
 
     def _chosen(self, starts: Any, labels: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         """1 at random items, `negatives` for each positive on average (those that are positives count once)."""

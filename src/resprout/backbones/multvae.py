@@ -116,7 +116,8 @@ class MultVAE(backbone.Backbone):
 
     def scorer(self, known: Histories | None = None) -> Scorer[Any]:
         """See `Backbone.scorer`."""
-        return AutoencoderScorer(self, self.tables["item_out"], self.biases["output"], known or self.histories)
+        known = self.histories if known is None else known
+        return AutoencoderScorer(self, self.tables["item_out"], self.biases["output"], known)
 
     def _encoded(self, sums: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and logarithm of the variance of z, `[users, latent]` each."""
