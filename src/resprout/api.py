@@ -13,6 +13,7 @@ from resprout.training import run
 from resprout.training.folder import RunFolder
 from resprout.training.observers import Observer
 from resprout.training.prepare import frame_source, is_frame
+from resprout.training.recipes import with_recipe
 from resprout.training.settings import Settings, merged, resolve
 
 Section = Mapping[str, Any]
@@ -71,13 +72,16 @@ def train(
     seed: int | None = None,
     out: str | os.PathLike[str] | None = None,
     observer: Observer | None = None,
+    recipe: bool = True,
     **sections: Section,
 ) -> Run:
     """The run that trains on `source`: a known data set, a path, or a frame (pandas, polars, pyarrow, list of tuples).
 
     `backbone` and `method` are names, or sections like `{"name": "lightgcn", "hops": 2}`; `sections` are the others of
     run.toml, such as `training={"learning_rate": 0.01}` or `data={"user_column": "who"}`. The folder `out` must be new;
-    by default it lies in runs/ and is named after the settings. Raises ResproutError for what is the caller's to mend.
+    by default it lies in runs/ and is named after the settings. recipe: whether a known data set takes the settings that
+    were chosen for it and the backbone, where the caller gives none.
+    Raises ResproutError for what is the caller's to mend.
     """
     named = {
         "data": {"source": os.fspath(source) if isinstance(source, str | os.PathLike) else "frame"},
@@ -86,7 +90,8 @@ def train(
         "budget": {} if budget is None else {"limit": str(budget)},
         "training": {key: value for key, value in (("epochs", epochs), ("seed", seed)) if value is not None},
     }
-    settings = settings_of(merged(named, sections))
+    values = merged(named, sections)
+    settings = settings_of(with_recipe(values)[0] if recipe else values)
     dataset = None
     if not isinstance(source, str | os.PathLike):
         dataset = _read_frame(source, settings)

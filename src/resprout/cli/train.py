@@ -30,6 +30,9 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting, like training.learning_rate=0.01."),
     ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Leave out the recipe that a known data set has for the backbone.")
+    ] = False,
     refit: Annotated[
         bool, typer.Option("--refit", help="Train once more on train and validation data, for the epochs chosen.")
     ] = False,
@@ -49,6 +52,7 @@ def train(
         "config": config,
         "set": set_,
         "refit": refit,
+        "plain": plain,
     }
     given = {name: value for name, value in given.items() if value is not None and value is not False and value != []}
     if resume is not None:
@@ -89,8 +93,9 @@ def _resume(folder: Path, given: dict[str, Any]) -> None:
 
 
 def _settings(given: dict[str, Any]) -> "Settings":
-    """Defaults, then --config, then named options, then --set."""
+    """Defaults, then the recipe, then --config, then named options, then --set."""
     from resprout.api import settings_of
+    from resprout.training.recipes import with_recipe
     from resprout.training.settings import assignments, merged, read_toml
 
     places = {
@@ -107,7 +112,14 @@ def _settings(given: dict[str, Any]) -> "Settings":
         if name in given:
             named.setdefault(section, {})[key] = given[name]
     file = read_toml(given["config"]) if "config" in given else {}
-    return settings_of(merged(file, named, assignments(given.get("set", []))))
+    values = merged(file, named, assignments(given.get("set", [])))
+    recipe = None
+    if "plain" not in given:
+        values, recipe = with_recipe(values)
+    settings = settings_of(values)
+    if recipe is not None:
+        typer.echo(f"settings: recipe {recipe}, where you gave none (--plain leaves it out)", err=True)
+    return settings
 
 
 def _interruption(folder: Path) -> KeyboardInterrupt:

@@ -108,8 +108,8 @@ def resolve(values: Mapping[str, Any]) -> Settings:
             raise catalog.unknown("settings", section, SECTIONS)
         if not isinstance(content, Mapping):
             raise SettingsError(f"{section} = {content!r}: expected a section of keys, like {section}.KEY = VALUE")
-    named = {section: dict(values.get(section, {})) for section in _NAMED}
-    names = {section: str(content.pop("name", _NAMED[section])) for section, content in named.items()}
+    names = chosen_names(values)
+    named = {section: {k: v for k, v in values.get(section, {}).items() if k != "name"} for section in _NAMED}
     backbone_class = catalog.load_backbone(names["backbone"])
     backbone_options = backbone_class.Options
     method_options = catalog.load_method(names["method"]).Options
@@ -128,6 +128,15 @@ def resolve(values: Mapping[str, Any]) -> Settings:
     )
     _check_monitor(settings)
     return settings
+
+
+def chosen_names(values: Mapping[str, Any]) -> dict[str, str]:
+    """The names of "backbone" and "method" that nested values choose, or leave at their defaults."""
+    sections = {section: values.get(section, {}) for section in _NAMED}
+    return {
+        section: str(content.get("name", _NAMED[section]) if isinstance(content, Mapping) else _NAMED[section])
+        for section, content in sections.items()
+    }
 
 
 def read_toml(path: Path) -> dict[str, Any]:
