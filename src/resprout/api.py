@@ -79,9 +79,9 @@ def train(
 
     `backbone` and `method` are names, or sections like `{"name": "lightgcn", "hops": 2}`; `sections` are the others of
     run.toml, such as `training={"learning_rate": 0.01}` or `data={"user_column": "who"}`. The folder `out` must be new;
-    by default it lies in runs/ and is named after the settings. recipe: whether a known data set takes the settings that
-    were chosen for it and the backbone, where the caller gives none.
-    Raises ResproutError for what is the caller's to mend.
+    by default it lies in runs/ and is named after the settings. recipe: whether a known data set takes the settings
+    that were chosen for it and the backbone, where the caller gives none. Raises ResproutError for what is the caller's
+    to mend.
     """
     named = {
         "data": {"source": os.fspath(source) if isinstance(source, str | os.PathLike) else "frame"},

@@ -1,7 +1,7 @@
 """Settings chosen on validation data for a backbone on a known data set: `recipes/DATA/BACKBONE.toml`.
 
-A recipe has sections like any settings file, and `[methods.METHOD.SECTION]` for what a method needs otherwise: settings made
-for a dense table starve a sparse one.
+A recipe has sections like any settings file, and `[methods.METHOD.SECTION]` for what a method needs otherwise: settings
+made for a dense table starve a sparse one.
 """
 
 from collections.abc import Mapping
