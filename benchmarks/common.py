@@ -7,14 +7,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
+from resprout.backbones.backbone import Backbone
 from resprout.data import load
 from resprout.data.histories import Histories
 from resprout.data.split import TRAIN
+from resprout.kernels.select import choose
+from resprout.tables.build import build_tables
+from resprout.tables.initial import Start
+from resprout.tables.table import Table
+from resprout.training.optimizer import Optimizer
+from resprout.training.settings import TrainingSettings
 
+RATE = 1e-3
 PAUSE, WARM_UP = 0.05, 0.05
 PEERS = Path(__file__).parent / "peers"
 # `import resprout` sets GOMP_SPINCOUNT for itself, and a shell may hold OpenBLAS to the code of an older CPU: peers
@@ -29,6 +37,35 @@ def gowalla() -> Histories:
     dataset = load("gowalla")
     assert dataset.parts is not None
     return dataset.interactions.select(dataset.parts == TRAIN).histories()
+
+
+def tables_of(backbone: type[Backbone], options: Any, histories: Histories, density: float | None) -> dict[str, Table]:
+    """The tables of a backbone, dense or packed at a density."""
+    shapes = backbone.shapes(options, histories.n_users, histories.n_items)
+    slots = [] if density is None else [int(density * shape.weights) for shape in shapes]
+    storage = "dense" if density is None else "packed"
+    return build_tables(shapes, storage, slots, Start("normal", 0.1, 0), False, choose().backend)
+
+
+class Stepper:
+    """Does one training step after the other, always on the same batch."""
+
+    def __init__(self, model: Backbone, batch: Any) -> None:
+        self.model, self.batch, self.count = model, batch, 0
+        self._optimizer = Optimizer(model, TrainingSettings())
+
+    def step(self) -> float:
+        self.count += 1
+        loss = self.model.loss(self.batch)
+        value = loss.item()
+        loss.backward()
+        self._optimizer.update(RATE, self.count)
+        self.model.clear_gradient()
+        return value
+
+
+def largest(difference: np.ndarray) -> float:
+    return float(np.abs(difference).max())
 
 
 class Peer:

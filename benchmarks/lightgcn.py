@@ -10,24 +10,31 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import PEERS, Peer, alternate, floor, gate, gowalla, peer, seconds_of
+from benchmarks.common import (
+    PEERS,
+    Peer,
+    Stepper,
+    alternate,
+    floor,
+    gate,
+    gowalla,
+    largest,
+    peer,
+    seconds_of,
+    tables_of,
+)
 from resprout.backbones.lightgcn import LightGCN, Options
 from resprout.data.batches import TripletBatches, Triplets
 from resprout.data.histories import Histories
 from resprout.kernels.contract import Links, NoRows
-from resprout.kernels.select import choose
 from resprout.methods.dsl import Options as DSLOptions
 from resprout.methods.dsl import Regrow
 from resprout.methods.method import Moment
-from resprout.tables.build import build_tables
-from resprout.tables.initial import Start
 from resprout.tables.packed import PackedTable
 from resprout.tables.table import Table, aligned_empty
-from resprout.training.optimizer import update
-from resprout.training.settings import TrainingSettings
 
 WIDTH, BATCH, THREADS, ROUNDS = 64, 2048, 2, 25
-RATE = 1e-3
+OPTIONS = Options(width=WIDTH)
 
 
 def main() -> bool:
@@ -48,12 +55,7 @@ def main() -> bool:
 
 
 def make_model(histories: Histories, density: float | None) -> LightGCN:
-    options = Options(width=WIDTH)
-    shapes = LightGCN.shapes(options, histories.n_users, histories.n_items)
-    slots = [] if density is None else [int(density * shape.weights) for shape in shapes]
-    storage = "dense" if density is None else "packed"
-    tables = build_tables(shapes, storage, slots, Start("normal", 0.1, 0), False, choose().backend)
-    return LightGCN(options, tables, histories)
+    return LightGCN(OPTIONS, tables_of(LightGCN, OPTIONS, histories, density), histories)
 
 
 def write_inputs(folder: Path, dense: LightGCN, batch: Triplets) -> None:
@@ -113,27 +115,6 @@ def scipy_hop(links: Links, table: np.ndarray) -> np.ndarray:
 
     nodes = len(links.starts) - 1
     return np.asarray(csr_array((links.weights, links.ids, links.starts), (nodes, nodes)) @ table)
-
-
-def largest(difference: np.ndarray) -> float:
-    return float(np.abs(difference).max())
-
-
-class Stepper:
-    """Does one training step after the other, always on the same batch."""
-
-    def __init__(self, model: LightGCN, batch: Triplets) -> None:
-        self.model, self.batch, self.count = model, batch, 0
-
-    def step(self) -> float:
-        self.count += 1
-        loss = self.model.loss(self.batch)
-        value = loss.item()
-        loss.backward()
-        update(self.model.tables.values(), RATE, self.count, TrainingSettings())
-        for table in self.model.tables.values():
-            table.clear_gradient()
-        return value
 
 
 def steps(models: dict[float | None, LightGCN], batch: Triplets, torch_peer: Peer) -> bool:
