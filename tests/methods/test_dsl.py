@@ -85,6 +85,15 @@ def test_nothing_moves_once_the_mask_is_frozen():
     assert changed(before, masks(tables))
 
 
+def test_nothing_moves_before_its_time():
+    tables, hooks = tables_and_hooks(Options(regrow_every=10, begin_at=0.25))
+    before = masks(tables)
+    after_step(hooks, tables, 240)
+    assert not changed(before, masks(tables))
+    after_step(hooks, tables, 250)
+    assert changed(before, masks(tables))
+
+
 def test_slots_stay_in_their_table_unless_the_scope_is_joint():
     for scope, stays in (("table", True), ("joint", False)):
         tables, hooks = tables_and_hooks(Options(regrow_every=1, scope=scope))

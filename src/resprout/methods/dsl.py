@@ -34,6 +34,12 @@ class Options(method.Options):
         1, ge=0, description="fresh batches whose gradient decides; 0: that of the last training batch, as in the paper"
     )
     scope: Literal["table", "joint"] = Field("table", description="slots stay in their table, or move between tables")
+    begin_at: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the steps before which the mask stays: magnitudes say nothing on a plateau",
+    )
     freeze_at: float = Field(1.0, gt=0, le=1, description="share of the steps after which the mask stays")
     scale_start: bool = Field(False, description="starting values times 1/sqrt(density)")
 
@@ -64,7 +70,7 @@ class Regrow(Hooks):
         """See `Hooks.after_update`."""
         done = moment.step / moment.total_steps
         every = self.options.regrow_every or min(2000, max(1, moment.total_steps // 50))
-        if moment.step % every or done > self.options.freeze_at:
+        if moment.step % every or not self.options.begin_at <= done <= self.options.freeze_at:
             return
         share = self.options.share * decayed(self.options.decay, done)
         tables = [table for table in moment.tables.values() if isinstance(table, PackedTable)]
