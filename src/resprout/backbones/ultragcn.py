@@ -1,7 +1,7 @@
 """UltraGCN (Mao et al., CIKM 2021): the limit of graph smoothing as weights in the loss, without any smoothing."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from resprout.backbones.losses import ranking_loss
 from resprout.backbones.scorers import TableScorer
 from resprout.budget import Shape
 from resprout.data.batches import Batches, Sampling, TripletBatches, Triplets
-from resprout.data.graph import item_neighbours
+from resprout.data.graph import ItemNeighbours, item_neighbours
 from resprout.data.histories import Histories
 from resprout.data.negatives import draw_any, draw_shared
 from resprout.evaluation.evaluate import Scorer
@@ -60,12 +60,16 @@ class UltraGCN(backbone.Backbone):
         users, items = (lists.counts.astype(np.float64) for lists in (histories, histories.transposed()))
         self.user_factor = torch.from_numpy((np.sqrt(users + 1) / np.maximum(users, 1)).astype(np.float32))
         self.item_factor = torch.from_numpy((1 / np.sqrt(items + 1)).astype(np.float32))
-        self.near = item_neighbours(histories, options.neighbours) if options.item_weight else None
 
     @staticmethod
     def shapes(options: Any, n_users: int, n_items: int) -> Sequence[Shape]:
         """See `Backbone.shapes`."""
         return Shape("user", n_users, options.width), Shape("item", n_items, options.width)
+
+    @cached_property
+    def near(self) -> ItemNeighbours | None:
+        """Neighbours of items, if they are in the loss; made when first trained with, for ranking needs none."""
+        return item_neighbours(self.histories, self.options.neighbours) if self.options.item_weight else None
 
     def batches(self, batch_size: int, seed: int, sampling: Sampling) -> Batches:
         """See `Backbone.batches`: negatives `[n]` or `[batch, n]`, drawn from all items, positives not excluded."""
@@ -95,7 +99,7 @@ class UltraGCN(backbone.Backbone):
     def forward_multiply_adds(self, batch_size: int) -> int:
         """See `Backbone.forward_multiply_adds`: products with positives, negatives and neighbours."""
         negatives = 1 if self.options.loss == "bpr" else self.options.negatives
-        near = 0 if self.near is None else self.options.neighbours
+        near = self.options.neighbours if self.options.item_weight else 0
         return int(batch_size * (1 + negatives + near) * self.tables["item"].shape.width)
 
     def inference_multiply_adds(self) -> int:
