@@ -52,8 +52,8 @@ class ModelParts:
 
     options: the backbone's, as plain values. histories: what training knew; a graph backbone smooths over it, and the
     items in it are not recommended again. network: weights outside of tables, by name. item_names: one text an item
-    row, any sequence of them; becomes a
-    `pyarrow.StringArray`. about: plain values that go along, such as {"dataset": "gowalla", "method": "dsl"}.
+    row, any sequence of them; becomes a `pyarrow.StringArray`. about: plain values that go along, such as
+    {"dataset": "gowalla", "method": "dsl"}.
     """
 
     backbone: str

@@ -8,28 +8,7 @@ import torch
 from resprout.data.histories import Histories
 from resprout.evaluation.evaluate import Products
 from resprout.kernels.contract import F32, I32, I64
-from resprout.tables import autograd
 from resprout.tables.table import Table
-
-
-def lists_of(histories: Histories, users: I32) -> tuple[I64, I32]:
-    """The users' histories one after another: starts int64 `[users + 1]`, items int32."""
-    counts = histories.counts[users]
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    places = np.arange(starts[-1]) + np.repeat(histories.starts[users] - starts[:-1], counts)
-    return starts, histories.items[places]
-
-
-def input_sums(table: Table, starts: I64, items: I32, weights: F32) -> torch.Tensor:
-    """Weighted sums of the rows of `items`, `[users, width]`; differentiable."""
-    return autograd.bags(table, items, starts, weights)
-
-
-def dropped(weights: F32, share: float, random: torch.Generator) -> F32:
-    """`weights` of which a share is set to 0 and the rest divided by what is left of 1."""
-    kept = torch.empty(len(weights)).bernoulli_(1 - share, generator=random).numpy()
-    result: F32 = weights * kept / np.float32(1 - share)
-    return result
 
 
 def unit_weights(starts: I64) -> F32:

@@ -10,12 +10,13 @@ from torch import nn
 from torch.nn import functional
 
 from resprout.backbones import backbone
-from resprout.backbones.autoencoder import AutoencoderScorer, dropped, input_sums, lists_of, places_of
+from resprout.backbones.autoencoder import AutoencoderScorer, places_of
 from resprout.backbones.losses import half_squares
+from resprout.backbones.noise import dropout
 from resprout.budget import Shape
 from resprout.data.batches import Batches, Sampling, UserBatches, Users
 from resprout.data.histories import Histories
-from resprout.evaluation.evaluate import Scorer
+from resprout.evaluation.evaluate import Scorer, lists_of
 from resprout.kernels.contract import I32
 from resprout.tables import autograd
 from resprout.tables.table import Table
@@ -68,8 +69,8 @@ class CDAE(backbone.Backbone):
         """See `Backbone.loss`: logistic loss of all positives and the negatives, mean over users (eq. 3)."""
         starts, items = lists_of(self.histories, batch.users)
         random = self.random("noise")
-        weights = dropped(np.ones(len(items), np.float32), self.options.dropout, random)
-        sums = input_sums(self.tables["item_in"], starts, items, weights)
+        weights = dropout(torch.from_numpy(np.ones(len(items), np.float32)), self.options.dropout, random).numpy()
+        sums = autograd.bags(self.tables["item_in"], items, starts, weights)
         users = autograd.rows(self.tables["user"], batch.users)
         hidden = torch.sigmoid(sums + users + self.biases["hidden"])
         logits = autograd.scores(self.tables["item_out"], hidden) + self.biases["output"]
@@ -86,7 +87,7 @@ class CDAE(backbone.Backbone):
     def hidden_of(self, known: Histories, users: I32) -> torch.Tensor:
         """The hidden layer of users by their known histories, `[users, width]`, without noise."""
         starts, items = lists_of(known, users)
-        sums = input_sums(self.tables["item_in"], starts, items, np.ones(len(items), np.float32))
+        sums = autograd.bags(self.tables["item_in"], items, starts, np.ones(len(items), np.float32))
         return torch.sigmoid(sums + self._user_rows(users) + self.biases["hidden"])
 
     def forward_multiply_adds(self, batch_size: int) -> int:

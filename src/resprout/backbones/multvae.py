@@ -8,19 +8,12 @@ from pydantic import Field
 from torch import nn
 
 from resprout.backbones import backbone
-from resprout.backbones.autoencoder import (
-    AutoencoderScorer,
-    dropped,
-    input_sums,
-    lists_of,
-    places_of,
-    unit_weights,
-)
-from resprout.backbones.noise import start_layers
+from resprout.backbones.autoencoder import AutoencoderScorer, places_of, unit_weights
+from resprout.backbones.noise import dropout, start_layers
 from resprout.budget import Shape
 from resprout.data.batches import Batches, Sampling, UserBatches, Users
 from resprout.data.histories import Histories
-from resprout.evaluation.evaluate import Scorer
+from resprout.evaluation.evaluate import Scorer, lists_of
 from resprout.kernels.contract import I32
 from resprout.tables import autograd
 from resprout.tables.table import Table
@@ -76,8 +69,8 @@ class MultVAE(backbone.Backbone):
         """See `Backbone.loss`: multinomial negative log-likelihood plus beta KL, mean over users (eq. 3 and 5)."""
         starts, items = lists_of(self.histories, batch.users)
         random = self.random("noise")
-        weights = dropped(unit_weights(starts), self.options.dropout, random)
-        mean, log_variance = self._encoded(input_sums(self.tables["item_in"], starts, items, weights))
+        weights = dropout(torch.from_numpy(unit_weights(starts)), self.options.dropout, random).numpy()
+        mean, log_variance = self._encoded(autograd.bags(self.tables["item_in"], items, starts, weights))
         noise = torch.empty_like(mean).normal_(generator=random)
         hidden = torch.tanh(self.decoder(mean + noise * torch.exp(log_variance / 2)))
         logits = autograd.scores(self.tables["item_out"], hidden) + self.biases["output"]
@@ -94,7 +87,7 @@ class MultVAE(backbone.Backbone):
     def hidden_of(self, known: Histories, users: I32) -> torch.Tensor:
         """The last hidden layer of users by their known histories, `[users, width]`, without noise."""
         starts, items = lists_of(known, users)
-        mean, _ = self._encoded(input_sums(self.tables["item_in"], starts, items, unit_weights(starts)))
+        mean, _ = self._encoded(autograd.bags(self.tables["item_in"], items, starts, unit_weights(starts)))
         return torch.tanh(self.decoder(mean))
 
     def forward_multiply_adds(self, batch_size: int) -> int:

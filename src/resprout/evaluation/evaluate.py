@@ -141,7 +141,7 @@ def rank(
     best_scores = np.full((len(users), k), -np.inf, dtype=np.float32)
     for rows in _blocks(len(users), users_per_block):
         block_users = users[rows]
-        starts, items = _lists_of(seen, block_users)
+        starts, items = lists_of(seen, block_users)
         queries = scorer.queries(block_users)
         for columns in _blocks(scorer.n_items, items_per_block):
             scores = scorer.scores(queries, columns.start, columns.stop)
@@ -225,7 +225,7 @@ def evaluate_per_user(
     users = np.flatnonzero(np.diff(held_out.starts)).astype(np.int32)
     values = {f"{metric}@{k}": np.empty(len(users)) for metric in metrics for k in cutoffs}
     for rows in _blocks(len(users), users_per_block):
-        starts, items = _lists_of(held_out, users[rows])
+        starts, items = lists_of(held_out, users[rows])
         ranking, _ = rank(
             scorer,
             users[rows],
@@ -247,7 +247,7 @@ def _blocks(total: int, size: int) -> Iterator[slice]:
         yield slice(begin, min(begin + size, total))
 
 
-def _lists_of(lists: ItemLists | None, users: I32Array) -> tuple[I64Array, I32Array]:
+def lists_of(lists: ItemLists | None, users: I32Array) -> tuple[I64Array, I32Array]:
     """Starts and items of these users' lists, laid one after another; of empty lists if there are none."""
     starts = np.zeros(len(users) + 1, dtype=np.int64)
     if lists is None:

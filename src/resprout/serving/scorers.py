@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from resprout.backbones.scorers import directions
 from resprout.evaluation.evaluate import Scorer
 from resprout.kernels.contract import F32, I32
 from resprout.kernels.cpu_numba.dot_scores import dot_scores
@@ -57,7 +58,4 @@ class Cosine:
         return out
 
     def _directions(self, begin: int, end: int) -> F32:
-        vectors = self._vectors.item_vectors(begin, end)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        directions: F32 = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
-        return directions
+        return directions(self._vectors.item_vectors(begin, end).copy())  # these may be a view of the model's own
