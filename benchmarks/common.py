@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+import venv
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,6 +101,25 @@ def peer(command: list[str | Path], variables: Mapping[str, str] | None = None) 
             yield Peer(process.stdin, process.stdout)
         finally:
             process.stdin.close()
+
+
+def peer_python(peer_folder: Path) -> Path:
+    """The interpreter of a peer's own environment, which is made when its requirements are new.
+
+    Those of requirements-no-deps.txt, if there is one, are installed without what they ask for themselves.
+    """
+    folder = peer_folder / ".venv"
+    python = folder / "bin" / "python"
+    done = folder / "installed.txt"
+    files = {"requirements.txt": [], "requirements-no-deps.txt": ["--no-deps"]}
+    found = {peer_folder / name: options for name, options in files.items() if (peer_folder / name).exists()}
+    wanted = "".join(file.read_text() for file in found)
+    if not done.exists() or done.read_text() != wanted:
+        venv.create(folder, clear=True, with_pip=True)
+        for file, options in found.items():
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *options, "-r", file], check=True)
+        done.write_text(wanted)
+    return python
 
 
 def seconds_of(call: Callable[[], object]) -> float:

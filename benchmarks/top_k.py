@@ -7,10 +7,8 @@ Nothing is timed before the results have been found equal. implicit is timed twi
 OPENBLAS_NUM_THREADS=1, because it runs its products in threads of its own, which OpenBLAS's threads would disturb.
 """
 
-import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,7 +17,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import PEERS, Peer, alternate, floor, gowalla, peer, seconds_of
+from benchmarks.common import PEERS, Peer, alternate, floor, gowalla, peer, peer_python, seconds_of
 from resprout.data.histories import Histories
 from resprout.evaluation.evaluate import DotScorer, rank
 from resprout.kernels.reference import top_k as reference
@@ -50,21 +48,9 @@ def main() -> bool:
         np.save(folder / "seen_starts.npy", seen.starts)
         np.save(folder / "seen_items.npy", seen.items)
         with ExitStack() as stack:
-            command: list[str | Path] = [peer_python(), PEER / "top_k.py", folder, str(K), str(THREADS)]
+            command: list[str | Path] = [peer_python(PEER), PEER / "top_k.py", folder, str(K), str(THREADS)]
             peers = {name: stack.enter_context(peer(command, variables)) for name, variables in PEER_SETTINGS.items()}
             return compare(DotScorer(user_vectors, item_vectors), seen, folder, peers)
-
-
-def peer_python() -> Path:
-    folder = PEER / ".venv"
-    python = folder / "bin" / "python"
-    done = folder / "installed.txt"
-    wanted = (PEER / "requirements.txt").read_text()
-    if not done.exists() or done.read_text() != wanted:
-        venv.create(folder, clear=True, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", PEER / "requirements.txt"], check=True)
-        done.write_text(wanted)
-    return python
 
 
 def compare(scorer: DotScorer, seen: Histories, folder: Path, peers: dict[str, Peer]) -> bool:

@@ -1,0 +1,149 @@
+"""resprout's training of one backbone, timed inside: a process of its own, as its peers are, so that its memory shows.
+
+    python epochs.py SETTINGS
+
+SETTINGS is JSON, nested as in a settings file. Prints the version when ready. Requests: `batches` answers with the
+number of batches of an epoch; `check FOLDER` writes the weights to FOLDER/weights.npz, pairs and their scores to
+FOLDER/pairs.npz and FOLDER/scores.npy, a batch to FOLDER/batch.npz, and answers with the losses of steps on it;
+`steps N` goes N batches on with resprout's loop over resprout's batches and answers with seconds and mean loss; `peak`
+answers with the peak resident set size in bytes.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from resprout import __version__, catalog
+from resprout.backbones.backbone import Backbone
+from resprout.data import load
+from resprout.data.batches import Batches, Triplets, Users
+from resprout.data.split import TRAIN
+from resprout.kernels.select import choose
+from resprout.methods.method import Hooks
+from resprout.tables.build import build_tables
+from resprout.tables.initial import Start
+from resprout.training.loop import Progress, Task, train
+from resprout.training.memory import peak_bytes
+from resprout.training.observers import EpochRecord, Observer
+from resprout.training.optimizer import Optimizer
+from resprout.training.settings import Settings, resolve
+
+CHECKED_STEPS, CHECKED_PAIRS, HORIZON = 4, 256, 10**6
+
+
+@dataclass(frozen=True)
+class Part:
+    """So many batches from a stream of them: what the loop takes for an epoch."""
+
+    stream: Iterator[Any]
+    per_epoch: int
+
+    def batch(self, epoch: int, index: int) -> Any:
+        return next(self.stream)
+
+    def fresh(self, step: int, factor: int) -> Any:
+        raise NotImplementedError
+
+
+class Side(Observer):
+    """A model as a run makes it, trained by the loop of a run."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, options = settings, settings.backbone
+        dataset = load(settings.data)
+        assert dataset.parts is not None
+        histories = dataset.interactions.select(dataset.parts == TRAIN).histories()
+        backbone = catalog.load_backbone(settings.backbone_name)
+        shapes = backbone.shapes(options, histories.n_users, histories.n_items)
+        tables = build_tables(
+            shapes, "dense", [], Start(options.start, options.start_scale, 0), False, choose().backend
+        )
+        self.model: Backbone = backbone(options, tables, histories)
+        self.batches = self.model.batches(settings.training.batch_size, 0, settings.training.sampling)
+        self._optimizer, self._progress, self._loss = Optimizer(self.model, settings.training), Progress(), 0.0
+        self._endless = (self.batches.batch(epoch, index) for epoch in count() for index in range(len(self)))
+
+    def __len__(self) -> int:
+        return self.batches.per_epoch
+
+    def epoch(self, record: EpochRecord) -> None:
+        self._loss = record.loss
+
+    def train(self, batches: Batches) -> float:
+        task = Task(
+            "train", self.model, self._optimizer, batches, Hooks(), self.settings.training,
+            self._progress.epochs + 1, HORIZON, None, lambda *_: None,
+        )  # fmt: skip
+        self._progress = train(task, self._progress, self)
+        return self._loss
+
+    def steps(self, number: int) -> str:
+        begin = time.perf_counter()
+        loss = self.train(Part(self._endless, number))
+        return f"{time.perf_counter() - begin} {loss}"
+
+    def check(self, folder: Path) -> str:
+        model, histories = self.model, self.model.histories
+        if self.settings.backbone_name == "multvae":
+            # Its two sides draw z's noise from different distributions: here there is none.
+            model.network_arrays()["encoder.bias"][model.options.latent :] = -40
+        tables = {name: table.read_range(0, table.shape.rows) for name, table in model.tables.items()}
+        np.savez(folder / "weights.npz", n_users=histories.n_users, **tables, **model.network_arrays())
+        random = np.random.default_rng(0)
+        users = random.choice(histories.n_users, CHECKED_PAIRS, replace=False).astype(np.int32)
+        items = random.integers(histories.n_items, size=CHECKED_PAIRS, dtype=np.int32)
+        np.savez(folder / "pairs.npz", users=users, items=items)
+        np.save(folder / "scores.npy", self._scores(users, items))
+        batch = next(self._endless)
+        np.savez(folder / "batch.npz", **columns(batch))
+        return json.dumps([self.train(Part(iter([batch]), 1)) for _ in range(CHECKED_STEPS)])
+
+    def _scores(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        scorer: Any = self.model.scorer()
+        queries = scorer.queries(users)
+        if hasattr(scorer, "scores_of"):
+            return np.asarray(scorer.scores_of(queries, items[:, None])[:, 0])
+        return np.asarray(scorer.scores(queries, 0, scorer.n_items)[np.arange(len(users)), items])
+
+
+def columns(batch: Triplets | Users) -> dict[str, np.ndarray]:
+    """A batch as a table of pairs: with a negative each, with labels if there are several, or users alone."""
+    if isinstance(batch, Users):
+        return {"users": batch.users}
+    if batch.negatives.ndim == 1:
+        return {"users": batch.users, "items": batch.positives, "negatives": batch.negatives}
+    times = 1 + batch.negatives.shape[1]
+    labels = np.zeros((times, len(batch.users)), np.float32)
+    labels[0] = 1
+    items = np.concatenate([batch.positives, batch.negatives.T.reshape(-1)])
+    return {"users": np.tile(batch.users, times), "items": items, "labels": labels.reshape(-1)}
+
+
+def main(settings: dict[str, Any], threads: int) -> None:
+    torch.set_num_threads(threads)
+    side = Side(resolve(settings))
+    print(f"resprout {__version__}, torch {torch.__version__}", flush=True)
+    for line in sys.stdin:
+        what, *rest = line.split()
+        answer: object
+        if what == "batches":
+            answer = len(side)
+        elif what == "check":
+            answer = side.check(Path(rest[0]))
+        elif what == "steps":
+            answer = side.steps(int(rest[0]))
+        else:
+            answer = peak_bytes()
+        print(answer, flush=True)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]), int(sys.argv[2]))
