@@ -1,12 +1,12 @@
 """The data of a run: loaded, filtered, split, and measured on."""
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from resprout import catalog, data
-from resprout.backbones.backbone import Backbone
 from resprout.data.histories import Histories
 from resprout.errors import SettingsError
-from resprout.evaluation.evaluate import evaluate
+from resprout.evaluation.evaluate import Scorer, evaluate
 from resprout.evaluation.sampled import evaluate_sampled
 from resprout.training.loop import Metrics
 from resprout.training.settings import EvaluationSettings, Settings
@@ -65,7 +65,15 @@ def prepare(settings: Settings, dataset: data.Dataset | None = None) -> Prepared
     return Prepared(dataset, split)
 
 
-def measure(model: Backbone, split: data.Split, of: str, settings: EvaluationSettings) -> Metrics:
+class Ranks(Protocol):
+    """What can be measured: a backbone, or anything else that scores items."""
+
+    def scorer(self, known: Histories | None = None) -> Scorer[Any]:
+        """See `Backbone.scorer`."""
+        ...
+
+
+def measure(model: Ranks, split: data.Split, of: str, settings: EvaluationSettings) -> Metrics:
     """Metrics on the validation or test part; what the user interacted with before that part is not ranked."""
     held_out = split.validation if of == "validation" else split.test
     if len(held_out) == 0:
