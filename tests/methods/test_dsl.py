@@ -7,7 +7,7 @@ from resprout.budget import Budget, Shape
 from resprout.kernels.select import choose
 from resprout.methods.dsl import DSL, Options
 from resprout.methods.method import Allowance, Moment
-from resprout.methods.schedules import decayed
+from resprout.schedules import decayed
 from resprout.tables import autograd
 from resprout.tables.build import build_tables
 from resprout.tables.initial import Start

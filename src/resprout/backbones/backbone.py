@@ -3,7 +3,6 @@
 To add one, write one file here with one subclass of `Backbone`; `catalog.py` finds it by its file name.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -19,6 +18,7 @@ from resprout.data.histories import Histories
 from resprout.errors import DataError
 from resprout.evaluation.evaluate import Scorer
 from resprout.rng import stream_key
+from resprout.schedules import decayed
 from resprout.tables.table import Table
 
 
@@ -44,7 +44,7 @@ class L2Options(Options):
         """The weight when the share `done` of training is over."""
         if self.l2_end is None:
             return self.l2
-        return self.l2_end + (self.l2 - self.l2_end) * (1 + math.cos(math.pi * done)) / 2
+        return self.l2_end + (self.l2 - self.l2_end) * decayed("cosine", done)
 
 
 class Backbone(ABC):

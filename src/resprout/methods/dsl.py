@@ -16,7 +16,7 @@ from resprout.budget import MemoryUse
 from resprout.methods import method
 from resprout.methods.method import Allowance, Hooks, Moment, Stage
 from resprout.methods.random import packed_stage
-from resprout.methods.schedules import Decay, decayed
+from resprout.schedules import Decay, decayed
 from resprout.tables.packed import PackedTable, move_key, move_slots, random_scores
 from resprout.tables.table import Table
 
