@@ -128,6 +128,18 @@ def test_zero_growth_batches_use_the_gradient_that_is_there():
         assert grown[5:20].any() == (batches > 0)
 
 
+@pytest.mark.parametrize(("options", "expected"), [
+    ({}, [1] * 11), ({"growth_batches": 3, "begin_at": 0.2, "freeze_at": 0.7}, [3] * 8), ({"growth_batches": 0}, []),
+    ({"grow": "random"}, []),
+])  # fmt: skip
+def test_the_fresh_batches_that_it_announces_are_those_that_it_takes(options, expected):
+    factors = []
+    tables, hooks = tables_and_hooks(Options(regrow_every=7, **options))
+    for step in range(11, 90):
+        after_step(hooks, tables, step, 100, factors)
+    assert list(hooks.fresh_batches(range(11, 90), 100)) == factors == expected
+
+
 @pytest.mark.parametrize(("kind", "values"), [
     ("cosine", [1, 0.8535534, 0.5, 0]), ("linear", [1, 0.75, 0.5, 0]), ("constant", [1, 1, 1, 1]),
 ])  # fmt: skip
