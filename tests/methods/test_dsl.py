@@ -7,7 +7,7 @@ from resprout.budget import Budget, Shape
 from resprout.kernels.select import choose
 from resprout.methods.dsl import DSL, Options
 from resprout.methods.method import Allowance, Moment
-from resprout.methods.schedules import decayed
+from resprout.schedules import decayed
 from resprout.tables import autograd
 from resprout.tables.build import build_tables
 from resprout.tables.initial import Start
@@ -126,6 +126,18 @@ def test_zero_growth_batches_use_the_gradient_that_is_there():
         grown = tables["user"].stored.mask & ~before
         assert grown[:5].any()
         assert grown[5:20].any() == (batches > 0)
+
+
+@pytest.mark.parametrize(("options", "expected"), [
+    ({}, [1] * 11), ({"growth_batches": 3, "begin_at": 0.2, "freeze_at": 0.7}, [3] * 8), ({"growth_batches": 0}, []),
+    ({"grow": "random"}, []),
+])  # fmt: skip
+def test_the_fresh_batches_that_it_announces_are_those_that_it_takes(options, expected):
+    factors = []
+    tables, hooks = tables_and_hooks(Options(regrow_every=7, **options))
+    for step in range(11, 90):
+        after_step(hooks, tables, step, 100, factors)
+    assert list(hooks.fresh_batches(range(11, 90), 100)) == factors == expected
 
 
 @pytest.mark.parametrize(("kind", "values"), [

@@ -156,6 +156,8 @@ def test_refit_trains_on_validation_data_too_for_the_chosen_epochs(settings, tmp
     sizes = [next(a.size for name, a in arrays.items() if name.endswith("items")) for arrays in (history, without)]
     assert sizes[0] > sizes[1]
     assert plain["validation"] == result["validation"]
+    for figure in ("macs_nominal_training", "macs_executed_training", "macs_executed_inference"):
+        assert plain["cost"][figure] < result["cost"][figure]
 
 
 def test_methods_under_comparison_share_split_starting_values_and_batches(settings, tmp_path):

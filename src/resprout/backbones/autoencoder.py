@@ -23,6 +23,11 @@ def places_of(starts: I64, items: I32) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(rows), torch.from_numpy(items.astype(np.int64))
 
 
+def mean_items(histories: Histories, users: int) -> int:
+    """Items that as many users have together, at the mean of those with a history: what a batch of them sums."""
+    return users * len(histories) // max(1, int(np.count_nonzero(histories.counts)))
+
+
 class AutoencoderScorer:
     """Scores `hidden @ output rows + bias`, with hidden states made from the users' histories."""
 

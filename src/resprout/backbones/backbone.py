@@ -3,7 +3,6 @@
 To add one, write one file here with one subclass of `Backbone`; `catalog.py` finds it by its file name.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -19,6 +18,7 @@ from resprout.data.histories import Histories
 from resprout.errors import DataError
 from resprout.evaluation.evaluate import Scorer
 from resprout.rng import stream_key
+from resprout.schedules import decayed
 from resprout.tables.table import Table
 
 
@@ -44,7 +44,7 @@ class L2Options(Options):
         """The weight when the share `done` of training is over."""
         if self.l2_end is None:
             return self.l2
-        return self.l2_end + (self.l2 - self.l2_end) * (1 + math.cos(math.pi * done)) / 2
+        return self.l2_end + (self.l2 - self.l2_end) * decayed("cosine", done)
 
 
 class Backbone(ABC):
@@ -109,9 +109,16 @@ class Backbone(ABC):
     def loss(self, batch: Any) -> torch.Tensor:
         """The loss of a batch, a scalar; its backward pass leaves gradients in the tables and the network."""
 
+    @property
+    def turns(self) -> tuple[float, ...]:
+        """Shares of training at which its loss becomes another one, so that a step costs something else."""
+        return ()
+
+    # What is counted, and what is not: see `training.cost`.
+
     @abstractmethod
     def forward_multiply_adds(self, batch_size: int) -> int:
-        """Multiply-adds of the forward pass of one training step, were all tables dense."""
+        """Multiply-adds of the forward pass of a training step at this moment, were all tables dense."""
 
     @abstractmethod
     def inference_multiply_adds(self) -> int:
@@ -119,11 +126,14 @@ class Backbone(ABC):
 
     @abstractmethod
     def executed_outside_tables(self, batch_size: int) -> int:
-        """Multiply-adds of one training step, sums over rows of tables (`bags`, `smoothed_rows`) apart."""
+        """Multiply-adds of a training step at this moment, forward and backward, apart from those of kernels.
+
+        Those are sums over rows: `bags`, `smoothed_rows`, and gradients by row.
+        """
 
     @abstractmethod
     def executed_ranking(self) -> int:
-        """Multiply-adds of scoring all items for all users, apart from sums over rows that `scorer` itself makes."""
+        """Multiply-adds of scoring all items for all users, apart from sums over rows by `scorer` and its queries."""
 
     @abstractmethod
     def scorer(self, known: Histories | None = None) -> Scorer[Any]:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from resprout.backbones import backbone
-from resprout.backbones.autoencoder import AutoencoderScorer, places_of
+from resprout.backbones.autoencoder import AutoencoderScorer, mean_items, places_of
 from resprout.backbones.losses import half_squares
 from resprout.backbones.noise import dropout
 from resprout.budget import Shape
@@ -91,20 +91,21 @@ class CDAE(backbone.Backbone):
         return torch.sigmoid(sums + self._user_rows(users) + self.biases["hidden"])
 
     def forward_multiply_adds(self, batch_size: int) -> int:
-        """See `Backbone.forward_multiply_adds`: with the mean number of items of a history."""
-        return batch_size * (self._input() + self.tables["item_out"].shape.weights)
+        """See `Backbone.forward_multiply_adds`: with histories of mean length."""
+        items = mean_items(self.histories, batch_size)
+        return items * self.tables["item_in"].shape.width + batch_size * self.tables["item_out"].shape.weights
 
     def inference_multiply_adds(self) -> int:
         """See `Backbone.inference_multiply_adds`."""
-        return self.histories.n_users * (self._input() + self.tables["item_out"].shape.weights)
+        return len(self.histories) * self.tables["item_in"].shape.width + self.executed_ranking()
 
     def executed_outside_tables(self, batch_size: int) -> int:
         """See `Backbone.executed_outside_tables`: products with the output rows, forward and backward."""
         return 3 * batch_size * self.tables["item_out"].shape.weights
 
     def executed_ranking(self) -> int:
-        """See `Backbone.executed_ranking`."""
-        return self.inference_multiply_adds()
+        """See `Backbone.executed_ranking`: products with the output rows."""
+        return self.histories.n_users * self.tables["item_out"].shape.weights
 
     def scorer(self, known: Histories | None = None) -> Scorer[Any]:
         """See `Backbone.scorer`."""
@@ -136,6 +137,3 @@ class CDAE(backbone.Backbone):
         for block in np.array_split(trained, max(1, len(trained) // 65536)):
             total += table.read(block).sum(0, dtype=np.float64)
         return total / max(1, len(trained))
-
-    def _input(self) -> int:
-        return len(self.histories) // max(1, self.histories.n_users) * self.tables["item_in"].shape.width

@@ -71,7 +71,7 @@ class ConvNCF(backbone.Backbone):
         users = autograd.rows(self.tables["user"], batch.users)
         positives = autograd.rows(self.tables["item"], batch.positives)
         negatives = autograd.rows(self.tables["item"], batch.negatives)
-        if self.step and self.done < self.options.factor_share:
+        if self.learns_products:
             loss = bpr((users * positives).sum(1), (users * negatives).sum(1))
         else:
             loss = bpr(self.scores_of(users, positives), self.scores_of(users, negatives))
@@ -80,6 +80,16 @@ class ConvNCF(backbone.Backbone):
         if l2 := self.options.l2_at(self.done):
             loss = loss + l2 * half_squares(torch.cat([users, positives, negatives]), len(batch.users))
         return loss
+
+    @property
+    def learns_products(self) -> bool:
+        """Whether the tables learn plain products at this moment, and the network nothing."""
+        return bool(self.step and self.done < self.options.factor_share)
+
+    @property
+    def turns(self) -> tuple[float, ...]:
+        """See `Backbone.turns`: from plain products to the network."""
+        return (self.options.factor_share,)
 
     def scores_of(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """Scores `[pairs]` of rows `[pairs, width]`."""
@@ -92,8 +102,9 @@ class ConvNCF(backbone.Backbone):
         return scores
 
     def forward_multiply_adds(self, batch_size: int) -> int:
-        """See `Backbone.forward_multiply_adds`."""
-        return 2 * batch_size * self.pair_multiply_adds()
+        """See `Backbone.forward_multiply_adds`: two pairs a triplet."""
+        pair = self.tables["user"].shape.width if self.learns_products else self.pair_multiply_adds()
+        return 2 * batch_size * pair
 
     def inference_multiply_adds(self) -> int:
         """See `Backbone.inference_multiply_adds`."""

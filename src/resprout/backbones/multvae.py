@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import nn
 
 from resprout.backbones import backbone
-from resprout.backbones.autoencoder import AutoencoderScorer, places_of, unit_weights
+from resprout.backbones.autoencoder import AutoencoderScorer, mean_items, places_of, unit_weights
 from resprout.backbones.noise import dropout, start_layers
 from resprout.budget import Shape
 from resprout.data.batches import Batches, Sampling, UserBatches, Users
@@ -91,21 +91,21 @@ class MultVAE(backbone.Backbone):
         return torch.tanh(self.decoder(mean))
 
     def forward_multiply_adds(self, batch_size: int) -> int:
-        """See `Backbone.forward_multiply_adds`: with the mean number of items of a history."""
-        return batch_size * (self._input() + self._above())
+        """See `Backbone.forward_multiply_adds`: with histories of mean length."""
+        items = mean_items(self.histories, batch_size)
+        return items * self.tables["item_in"].shape.width + batch_size * self._above()
 
     def inference_multiply_adds(self) -> int:
         """See `Backbone.inference_multiply_adds`."""
-        return self.histories.n_users * (self._input() + self._above())
+        return len(self.histories) * self.tables["item_in"].shape.width + self.executed_ranking()
 
     def executed_outside_tables(self, batch_size: int) -> int:
         """See `Backbone.executed_outside_tables`: all but the sums of input rows, forward and backward."""
         return 3 * batch_size * self._above()
 
     def executed_ranking(self) -> int:
-        """See `Backbone.executed_ranking`: encoder to its mean alone, decoder, output rows."""
-        half = self.encoder.weight.numel() // 2
-        return self.histories.n_users * (self._input() + self._above() - half)
+        """See `Backbone.executed_ranking`: encoder (the variances too, which go unused), decoder, output rows."""
+        return self.histories.n_users * self._above()
 
     def scorer(self, known: Histories | None = None) -> Scorer[Any]:
         """See `Backbone.scorer`."""
@@ -116,9 +116,6 @@ class MultVAE(backbone.Backbone):
         """Mean and logarithm of the variance of z, `[users, latent]` each."""
         mean, log_variance = self.encoder(torch.tanh(sums + self.biases["input"])).chunk(2, 1)
         return mean, log_variance
-
-    def _input(self) -> int:
-        return len(self.histories) // max(1, self.histories.n_users) * self.tables["item_in"].shape.width
 
     def _above(self) -> int:
         return self.encoder.weight.numel() + self.decoder.weight.numel() + self.tables["item_out"].shape.weights

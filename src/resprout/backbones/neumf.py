@@ -18,7 +18,7 @@ from resprout.budget import Shape
 from resprout.data.batches import Batches, Sampling, TripletBatches, Triplets
 from resprout.data.histories import Histories
 from resprout.data.negatives import draw_several
-from resprout.evaluation.evaluate import Scorer
+from resprout.evaluation.evaluate import USERS_PER_BLOCK, Scorer
 from resprout.kernels.contract import F32, I32
 from resprout.tables import autograd
 from resprout.tables.table import Table
@@ -113,10 +113,11 @@ class NeuMF(backbone.Backbone):
         return 3 * self.forward_multiply_adds(batch_size)
 
     def executed_ranking(self) -> int:
-        """See `Backbone.executed_ranking`: halves of the first layer once a user and once an item."""
+        """See `Backbone.executed_ranking`: what is of a user once a user, of an item once a block of users."""
         n_users, n_items = self.histories.n_users, self.histories.n_items
-        halves = n_users * self.user_half.weight.numel() + n_items * self.item_half.weight.numel()
-        return halves + n_users * n_items * self._above()
+        of_user = self.tables["user_product"].shape.width + self.user_half.weight.numel()
+        of_item = -(-n_users // USERS_PER_BLOCK) * self.item_half.weight.numel()
+        return n_users * of_user + n_items * of_item + n_users * n_items * (self._layers() + self.top.weight.numel())
 
     def scorer(self, known: Histories | None = None) -> Scorer[Any]:
         """See `Backbone.scorer`."""
@@ -124,8 +125,11 @@ class NeuMF(backbone.Backbone):
 
     def _above(self) -> int:
         """Multiply-adds of a pair above the first layer: product, further layers, top."""
-        layers = sum(weights.numel() for name, weights in self.layers.named_parameters() if name.endswith("weight"))
-        return int(self.tables["user_product"].shape.width + layers + self.top.weight.numel())
+        return self.tables["user_product"].shape.width + self._layers() + self.top.weight.numel()
+
+    def _layers(self) -> int:
+        """Multiply-adds of a pair in the layers after the first."""
+        return sum(weights.numel() for name, weights in self.layers.named_parameters() if name.endswith("weight"))
 
 
 class _NeuMFScorer:

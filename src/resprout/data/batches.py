@@ -1,7 +1,8 @@
 """Batches as a function of seed, epoch and position alone, so that training can go on from any step."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -49,6 +50,21 @@ class Users:
     users: I32
 
 
+class _Orders:
+    """Row numbers in the random order of an epoch; that of one epoch is kept."""
+
+    def __init__(self, seed: int, rows: I32) -> None:
+        self._seed, self._rows = seed, rows
+        self._epoch, self._order = -1, rows
+
+    def of(self, epoch: int) -> I32:
+        """The order of that epoch, always the same one."""
+        if epoch != self._epoch:
+            self._order = stream(self._seed, "order", epoch).permutation(self._rows)
+            self._epoch = epoch
+        return self._order
+
+
 @dataclass(frozen=True, eq=False)
 class TripletBatches:
     """Batches of triplets; an epoch has about as many triplets as there are interactions.
@@ -63,7 +79,6 @@ class TripletBatches:
     seed: int
     sampling: Sampling
     draw: Draw = draw_negatives
-    _orders: dict[int, I32] = field(default_factory=dict)
 
     @property
     def per_epoch(self) -> int:
@@ -75,7 +90,7 @@ class TripletBatches:
         random = stream(self.seed, "batches", epoch, index)
         if self.sampling == "user":
             return self._of_random_users(random, self.batch_size)
-        places = self._order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
+        places = self._orders.of(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
         return self._of_interactions(random, places)
 
     def fresh(self, step: int, factor: int) -> Triplets:
@@ -97,12 +112,9 @@ class TripletBatches:
         users = (np.searchsorted(self.histories.starts, places, side="right") - 1).astype(np.int32)
         return Triplets(users, self.histories.items[places], self.draw(random, self.histories, users))
 
-    def _order(self, epoch: int) -> I32:
-        if epoch not in self._orders:
-            order = stream(self.seed, "order", epoch).permutation(len(self.histories)).astype(np.int32)
-            self._orders.clear()  # one epoch's order at a time
-            self._orders[epoch] = order
-        return self._orders[epoch]
+    @cached_property
+    def _orders(self) -> _Orders:
+        return _Orders(self.seed, np.arange(len(self.histories), dtype=np.int32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,18 +128,21 @@ class UserBatches:
     @property
     def per_epoch(self) -> int:
         """Batches of an epoch."""
-        return -(-len(self._active()) // self.batch_size)
+        return -(-len(self._active) // self.batch_size)
 
     def batch(self, epoch: int, index: int) -> Users:
         """The batch at that place, always the same one."""
-        order = stream(self.seed, "order", epoch).permutation(self._active())
-        return Users(order[index * self.batch_size : (index + 1) * self.batch_size])
+        return Users(self._orders.of(epoch)[index * self.batch_size : (index + 1) * self.batch_size])
 
     def fresh(self, step: int, factor: int) -> Users:
         """A random batch, `factor` times as large if there are as many users, that depends on the step alone."""
-        active = self._active()
-        size = min(len(active), factor * self.batch_size)
-        return Users(stream(self.seed, "fresh batches", step).choice(active, size, replace=False))
+        size = min(len(self._active), factor * self.batch_size)
+        return Users(stream(self.seed, "fresh batches", step).choice(self._active, size, replace=False))
 
+    @cached_property
+    def _orders(self) -> _Orders:
+        return _Orders(self.seed, self._active)
+
+    @cached_property
     def _active(self) -> I32:
         return np.flatnonzero(self.histories.counts).astype(np.int32)

@@ -1,6 +1,8 @@
-"""A backend that counts the multiply-adds of another: those with a weight or activation that exists.
+"""A backend that counts the multiply-adds of another, by what it is given and without slowing it down.
 
-Vector lanes without a slot are not counted, nor is Adam: both are no products of the model.
+A sum over rows makes one for each link and each weight or activation that its row stores: the slots of a packed row,
+all of a dense or stored compact one, none of another. Not counted: vector lanes without a slot, the row that is added
+and the factor that the sum is scaled by, Adam; and products of rankings, whose number the model knows.
 """
 
 from typing import Any

@@ -16,7 +16,7 @@ from resprout.budget import MemoryUse
 from resprout.methods import method
 from resprout.methods.method import Allowance, Hooks, Moment, Stage
 from resprout.methods.random import packed_stage
-from resprout.methods.schedules import Decay, decayed
+from resprout.schedules import Decay, decayed
 from resprout.tables.packed import PackedTable, move_key, move_slots, random_scores
 from resprout.tables.table import Table
 
@@ -68,17 +68,29 @@ class Regrow(Hooks):
 
     def after_update(self, moment: Moment) -> None:
         """See `Hooks.after_update`."""
-        done = moment.step / moment.total_steps
-        every = self.options.regrow_every or min(2000, max(1, moment.total_steps // 50))
-        if moment.step % every or not self.options.begin_at <= done <= self.options.freeze_at:
+        if not self._moves_after(moment.step, moment.total_steps):
             return
-        share = self.options.share * decayed(self.options.decay, done)
+        share = self.options.share * decayed(self.options.decay, moment.step / moment.total_steps)
         tables = [table for table in moment.tables.values() if isinstance(table, PackedTable)]
-        if self.options.grow == "gradient" and self.options.growth_batches:
-            moment.backward(self.options.growth_batches)
+        if self._growth_batches:
+            moment.backward(self._growth_batches)
         groups = [tables] if self.options.scope == "joint" else [[table] for table in tables]
         for group in groups:
             self._move(group, int(share * sum(table.slots for table in group)), moment)
+
+    def fresh_batches(self, steps: range, total_steps: int) -> Sequence[int]:
+        """See `Hooks.fresh_batches`: one a move, if gradients decide."""
+        if not self._growth_batches:
+            return ()
+        return [self._growth_batches for step in steps if self._moves_after(step, total_steps)]
+
+    @property
+    def _growth_batches(self) -> int:
+        return self.options.growth_batches if self.options.grow == "gradient" else 0
+
+    def _moves_after(self, step: int, total_steps: int) -> bool:
+        every = self.options.regrow_every or min(2000, max(1, total_steps // 50))
+        return step % every == 0 and self.options.begin_at <= step / total_steps <= self.options.freeze_at
 
     def _move(self, tables: list[PackedTable], count: int, moment: Moment) -> None:
         if count == 0:

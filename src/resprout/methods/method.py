@@ -92,6 +92,10 @@ class Hooks:
     def after_epoch(self, moment: Moment) -> None:
         """After the last batch of an epoch."""
 
+    def fresh_batches(self, steps: range, total_steps: int) -> Sequence[int]:
+        """The factor of each fresh batch that it takes the gradient of after these steps; none unless it says so."""
+        return ()
+
     def memory(self, tables: Mapping[str, Table]) -> MemoryUse:
         """Bytes of the tables' size that the method needs for itself, at most at once."""
         return MemoryUse()

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resprout.backbones.scorers import directions
-from resprout.evaluation.evaluate import Scorer
+from resprout.evaluation.evaluate import Products, Scorer
 from resprout.kernels.contract import F32, I32
-from resprout.kernels.cpu_numba.dot_scores import dot_scores
 
 
 @runtime_checkable
@@ -44,7 +43,7 @@ class Cosine:
     """Cosines of item vectors, "users" being items too; an item without any weight is at 0 to all others."""
 
     def __init__(self, vectors: HasItemVectors) -> None:
-        self._vectors = vectors
+        self._vectors, self._products = vectors, Products()
         self.n_items = vectors.n_items
 
     def queries(self, users: I32) -> F32:
@@ -52,10 +51,8 @@ class Cosine:
         return np.concatenate([self._directions(int(item), int(item) + 1) for item in users])
 
     def scores(self, queries: F32, begin: int, end: int) -> F32:
-        """Cosines `[items, end - begin]`."""
-        out = np.empty((len(queries), end - begin), np.float32)
-        dot_scores(queries, self._directions(begin, end), out)
-        return out
+        """Cosines `[items, end - begin]`, in a buffer that the next call overwrites."""
+        return self._products.of(queries, self._directions(begin, end))
 
     def _directions(self, begin: int, end: int) -> F32:
         return directions(self._vectors.item_vectors(begin, end).copy())  # these may be a view of the model's own

@@ -1,16 +1,35 @@
 """What a run cost: bytes by kind, and multiply-adds twice, as the paper counts them and as they were executed.
 
-Nominal (DSL, section 4.2 and Table 3): training costs `(2 density + 1) / 3` of the dense model's, for forward and
-backward pass of the table shrink with it and the gradient of all weights does not; inference costs `density` of it, or
-`density^2` for a product of two sparse tables. Executed: one training step and the scoring of all users, counted.
+A multiply-add is one product of two numbers in a matrix product, a convolution, a product of two rows or a sum of
+rows. Work on single numbers counts in neither figure: activations, noise, biases, L2, bringing to length 1, Adam.
+
+Nominal (DSL, section 4.2 and Table 3): a dense model's training costs 3 forward passes, and a sparse one's
+`(2 density + 1) / 3` of it, for forward and backward pass of the table shrink with it and the gradient of all weights
+does not; inference costs `density` of the dense model's, or `density^2` for a product of two sparse tables. The paper
+looks at models that are all embedding; here the shares hold for whole models, so a network seems to shrink with its
+tables.
+
+Executed: what the operations really multiply. Sums over rows are counted as kernels run them (`kernels.counting`): a
+packed row costs its slots. Products in torch and of rankings take whole rows, whatever their density. Training is one
+step, counted, times the number of steps, as if all its batches were whole; a batch that decides where slots grow
+counts as a step, further passes over its gradient not at all. Inference is scoring all items for all users of training.
+
+`tests/training/test_cost.py` counts both anew, where the reference kernels and torch multiply.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 from resprout.backbones.backbone import Backbone
 from resprout.budget import Budget, MemoryUse, Shape
+from resprout.data.batches import Batches
+from resprout.evaluation.evaluate import USERS_PER_BLOCK
 from resprout.kernels.counting import CountingBackend
 from resprout.methods.method import Hooks, Stage
 from resprout.tables.table import BLOCK_VALUES
@@ -18,24 +37,50 @@ from resprout.training import memory
 from resprout.training.loop import Progress
 
 
-def ledger(model: Backbone, hooks: Hooks, batch: Any, stage: Stage, phases: Mapping[str, Progress]) -> dict[str, Any]:
-    """The `cost` part of `result.json`: the phases of a stage, from a trained model and one batch to count with."""
+@dataclass(frozen=True)
+class Spent:
+    """What one phase of training took."""
+
+    progress: Progress
+    macs_nominal: int
+    macs_executed: int
+
+
+def ledger(model: Backbone, hooks: Hooks, stage: Stage, phases: Mapping[str, Spent]) -> dict[str, Any]:
+    """The `cost` part of `result.json`: a trained model, and the phases of its stage by name."""
     held = training_memory(model) + hooks.memory(model.tables)
-    steps, size = sum(progress.steps for progress in phases.values()), len(batch.users)
+    taken = {phase: spent.progress for phase, spent in phases.items()}
     return {
-        "train_seconds": sum(progress.seconds for progress in phases.values()),
+        "train_seconds": sum(at.seconds for at in taken.values()),
         "peak_table_bytes": held.total,
         "table_bytes": dict(held.bytes_by_kind),
         "peak_rss_bytes": memory.peak_bytes(),
-        "macs_nominal_training": nominal_training(model, size, steps),
-        "macs_executed_training": executed_step(model, batch, size) * steps,
+        "macs_nominal_training": sum(spent.macs_nominal for spent in phases.values()),
+        "macs_executed_training": sum(spent.macs_executed for spent in phases.values()),
         "macs_nominal_inference": nominal_inference(model),
         "macs_executed_inference": executed_inference(model),
         "stages": [
             {**asdict(stage), "phase": phase, "epochs": at.epochs, "steps": at.steps, "seconds": at.seconds}
-            for phase, at in phases.items()
+            for phase, at in taken.items()
         ],
     }
+
+
+def spent(model: Backbone, hooks: Hooks, batches: Batches, progress: Progress, horizon: int) -> Spent:
+    """What the phase that ended at `progress` took; `horizon` is the number of epochs that its schedules are made for.
+
+    Counted on a random batch between two turns of the model's loss, on the tables as they are now.
+    """
+    total = progress.steps // max(1, progress.epochs) * horizon
+    nominal, executed = 0.0, 0
+    for steps in _between_turns(model, progress.steps, total):
+        model.begin_step(steps[0], (steps[0] - 1) / total)
+        batch = batches.fresh(0, 1)
+        nominal += nominal_step(model, len(batch.users)) * len(steps)
+        executed += executed_step(model, batch) * len(steps)
+        for factor, count in Counter(hooks.fresh_batches(steps, total)).items():
+            executed += executed_step(model, batches.fresh(0, factor)) * count
+    return Spent(progress, int(nominal), executed)
 
 
 def budget_use(model: Backbone, full: Sequence[Shape], budget: Budget | None) -> dict[str, Any]:
@@ -68,32 +113,42 @@ def density(model: Backbone) -> float:
     return sum(table.slots for table in tables) / sum(table.shape.weights for table in tables)
 
 
-def executed_step(model: Backbone, batch: Any, batch_size: int) -> int:
-    """Multiply-adds of one training step, forward and backward; leaves the tables as they were."""
+def executed_step(model: Backbone, batch: Any) -> int:
+    """Multiply-adds of a training step at this moment, forward and backward; leaves the tables as they were."""
     counters = _count_tables(model)
     model.loss(batch).backward()
     for table in model.tables.values():
         for _ in table.gradient_blocks():
             pass
     model.clear_gradient()
-    return model.executed_outside_tables(batch_size) + _stop_counting(model, counters)
+    return model.executed_outside_tables(len(batch.users)) + _stop_counting(model, counters)
 
 
 def executed_inference(model: Backbone) -> int:
-    """Multiply-adds of scoring all items for all users: what is made once, and what each score needs."""
+    """Multiply-adds of scoring all items for all users: what is made once, once a user, and for each score."""
     counters = _count_tables(model)
-    model.scorer()
+    scorer, n_users = model.scorer(), model.histories.n_users
+    for first in range(0, n_users, USERS_PER_BLOCK):
+        scorer.queries(np.arange(first, min(first + USERS_PER_BLOCK, n_users), dtype=np.int32))
     return model.executed_ranking() + _stop_counting(model, counters)
 
 
-def nominal_training(model: Backbone, batch_size: int, steps: int) -> int:
-    """Multiply-adds of `steps` training steps by the paper's convention."""
-    return int(3 * model.forward_multiply_adds(batch_size) * (2 * density(model) + 1) / 3 * steps)
+def nominal_step(model: Backbone, batch_size: int) -> float:
+    """Multiply-adds of a training step at this moment by the paper's convention."""
+    return 3 * model.forward_multiply_adds(batch_size) * (2 * density(model) + 1) / 3
 
 
 def nominal_inference(model: Backbone) -> int:
     """Multiply-adds of scoring all items for all users by the paper's convention."""
     return int(model.inference_multiply_adds() * density(model) ** model.sparse_operands)
+
+
+def _between_turns(model: Backbone, steps: int, total: int) -> Iterator[range]:
+    """Steps 1 to `steps` out of `total`, cut where the share that is over before a step comes to a turn."""
+    places = [bisect_left(range(steps), turn, key=lambda step: step / total) for turn in sorted(model.turns)]
+    for begin, end in pairwise((0, *places, steps)):
+        if begin < end:
+            yield range(begin + 1, end + 1)
 
 
 def _count_tables(model: Backbone) -> list[CountingBackend]:

@@ -9,7 +9,7 @@ from resprout.backbones.backbone import Backbone
 from resprout.data.batches import Batches
 from resprout.errors import TrainingError
 from resprout.methods.method import Hooks, Moment
-from resprout.methods.schedules import decayed
+from resprout.schedules import decayed
 from resprout.training.observers import EpochRecord, Observer, Plan
 from resprout.training.optimizer import Optimizer
 from resprout.training.settings import TrainingSettings

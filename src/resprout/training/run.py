@@ -1,5 +1,6 @@
 """A run from settings to result: data, stages, checkpoints, the one look at the test data, the model folder."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +90,11 @@ class _Run:
         model = self._model(stage, refit=False)
         self.checkpoints.restore_best(model)
         validation = self._evaluate(model, of="validation")
+        phases = {"train": self._spent(model, stage, chosen)}
         if self.settings.training.refit:
-            model = self._refit(stage, at, chosen)
-        return self._finish(model, stage, chosen, validation)
+            model, progress = self._refit(stage, at, chosen)
+            phases["refit"] = self._spent(model, stage, progress)
+        return self._finish(model, stage, chosen, validation, phases)
 
     def _train(self, stage: Stage, at: Checkpoint) -> Progress:
         settings = self.settings.training
@@ -111,7 +114,7 @@ class _Run:
         task = Task("train", model, optimizer, batches, hooks, settings, settings.epochs, settings.epochs, look, save)
         return train(task, at.progress, self.observer)
 
-    def _refit(self, stage: Stage, at: Checkpoint, chosen: Progress) -> Backbone:
+    def _refit(self, stage: Stage, at: Checkpoint, chosen: Progress) -> tuple[Backbone, Progress]:
         settings = self.settings.training
         model = self._model(stage, refit=True)
         optimizer, hooks = Optimizer(model, settings), self.method.hooks(stage)
@@ -126,15 +129,16 @@ class _Run:
         epochs = chosen.best_epoch or chosen.epochs
         batches = self._batches(model)
         task = Task("refit", model, optimizer, batches, hooks, settings, epochs, settings.epochs, None, save)
-        train(task, at.progress, self.observer)
-        return model
+        return model, train(task, at.progress, self.observer)
 
-    def _finish(self, model: Backbone, stage: Stage, chosen: Progress, validation: Metrics) -> dict[str, Any]:
-        last = self.checkpoints.load()
-        refitted = last.progress if last is not None and last.phase == "refit" else Progress()
-        phases = {"train": chosen, "refit": refitted} if refitted.epochs else {"train": chosen}
-        batch = self._batches(model).fresh(0, 1)
-        costs = cost.ledger(model, self.method.hooks(stage), batch, stage, phases)
+    def _spent(self, model: Backbone, stage: Stage, progress: Progress) -> cost.Spent:
+        horizon = self.settings.training.epochs
+        return cost.spent(model, self.method.hooks(stage), self._batches(model), progress, horizon)
+
+    def _finish(
+        self, model: Backbone, stage: Stage, chosen: Progress, validation: Metrics, phases: Mapping[str, cost.Spent]
+    ) -> dict[str, Any]:
+        costs = cost.ledger(model, self.method.hooks(stage), stage, phases)
         metrics = {"validation": validation, "test": self._evaluate(model, of="test")}
         save_model(self.folder.model, self._parts(model))
         about = {"dataset": self.prepared.dataset.name, **describe(self.settings, chosen)}

@@ -19,6 +19,7 @@ from resprout.errors import SettingsError
 from resprout.evaluation import sampled
 from resprout.evaluation.ranking import METRICS
 from resprout.methods import method
+from resprout.schedules import Decay
 
 
 class TrainingSettings(BaseModel):
@@ -36,7 +37,7 @@ class TrainingSettings(BaseModel):
     network_rate: float | None = Field(
         None, gt=0, description="that of weights outside of the tables, where it differs; it falls alike"
     )
-    decay: Literal["cosine", "linear", "constant"] = Field("cosine", description="how the learning rate falls")
+    decay: Decay = Field("cosine", description="how the learning rate falls")
     final_rate: float = Field(0.01, ge=0, le=1, description="share of the learning rate that is left at the end")
     beta_1: float = Field(0.9, ge=0, lt=1, description="Adam's decay of the first moment")
     beta_2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the second moment")

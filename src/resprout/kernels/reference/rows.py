@@ -1,9 +1,9 @@
-"""Rows of every kind made whole: what the other reference kernels are defined on."""
+"""Rows of every kind made whole, or entry by entry: what the other reference kernels are defined on."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resprout.kernels.contract import F32, LANES, CompactRows, DenseRows, Mask, NoRows, Rows
+from resprout.kernels.contract import F32, LANES, CompactRows, DenseRows, Mask, NoRows, PackedRows, Rows
 
 
 def whole(rows: Rows, count: int, width: int) -> F32:
@@ -20,6 +20,18 @@ def whole(rows: Rows, count: int, width: int) -> F32:
     table = np.zeros((len(rows.mask), width), np.float32)
     table[positions(rows.mask, width)] = rows.values[: rows.starts[-1]]
     return table
+
+
+def entries(rows: Rows, row: int, width: int) -> tuple[NDArray[np.intp], F32]:
+    """Positions and values of what is stored of one row."""
+    if isinstance(rows, PackedRows):
+        (active,) = positions(rows.mask[row : row + 1], width)
+        return np.flatnonzero(active), rows.values[rows.starts[row] : rows.starts[row + 1]]
+    if isinstance(rows, DenseRows):
+        return np.arange(width), rows.values[row]
+    if isinstance(rows, CompactRows) and rows.positions[row] >= 0:
+        return np.arange(width), rows.values[rows.positions[row]]
+    return np.arange(0), np.zeros(0, np.float32)
 
 
 def positions(mask: Mask, width: int) -> NDArray[np.bool_]:

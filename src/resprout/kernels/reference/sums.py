@@ -1,9 +1,10 @@
-"""Weighted sums of rows, one list at a time."""
+"""Weighted sums of rows, one link at a time."""
 
 import numpy as np
 
 from resprout.kernels.contract import F32, I32, Links, Rows
-from resprout.kernels.reference.rows import whole
+from resprout.kernels.reference.products import add_products
+from resprout.kernels.reference.rows import entries, whole
 
 
 def sum_links(links: Links, first: int, source: Rows, add: Rows, scale: float, out: F32) -> None:
@@ -13,11 +14,14 @@ def sum_links(links: Links, first: int, source: Rows, add: Rows, scale: float, o
 
 def sum_links_of(links: Links, lists: I32, source: Rows, add: Rows, scale: float, out: F32) -> None:
     """See `contract.Backend.sum_links_of`."""
-    count = 1 + max(links.ids.max(initial=-1), lists.max(initial=-1))
-    source_rows, add_rows = (whole(rows, int(count), out.shape[1]).astype(np.float64) for rows in (source, add))
+    width = out.shape[1]
     for i, r in enumerate(lists):
-        its = slice(links.starts[r], links.starts[r + 1])
-        out[i] = scale * (add_rows[r] + links.weights[its] @ source_rows[links.ids[its]])
+        total = np.zeros(width)
+        places, values = entries(add, r, width)
+        total[places] = values
+        for k in range(links.starts[r], links.starts[r + 1]):
+            add_products(total, *entries(source, links.ids[k], width), links.weights[k])
+        out[i] = scale * total
 
 
 def read_rows(ids: I32, source: Rows, out: F32) -> None:
