@@ -27,7 +27,7 @@ from resprout.training.prepare import load_dataset, measure
 from resprout.training.settings import Settings
 
 WIDTH, ITERATIONS, THREADS = 64, 15, 2
-REGULARIZATIONS, ALPHAS = (0.1, 1.0, 10.0), (1.0, 5.0, 25.0)
+REGULARIZATIONS, ALPHAS = (0.1, 1.0, 10.0), (1.0, 5.0, 25.0, 100.0)
 
 
 def main(run: Path) -> None:
