@@ -2,6 +2,6 @@
 
 import sys
 
-from benchmarks import lightgcn, mf, top_k, train_memory
+from benchmarks import epochs, lightgcn, mf, top_k, train_memory
 
-sys.exit(0 if all([lightgcn.main(), mf.main(), top_k.main(), train_memory.main()]) else 1)
+sys.exit(0 if all([lightgcn.main(), mf.main(), top_k.main(), train_memory.main(), epochs.main()]) else 1)

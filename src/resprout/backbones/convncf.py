@@ -58,6 +58,7 @@ class ConvNCF(backbone.Backbone):
         channels = [1] + [options.channels] * self.levels
         self.convolutions = nn.ModuleList(nn.Conv2d(below, above, 2, 2) for below, above in pairwise(channels))
         self.top = nn.Linear(options.channels, 1)
+        self._map_rows, self._map_columns = (_z_order(self.levels, first) for first in (1, 0))
         self.network = nn.ModuleDict({"convolutions": self.convolutions, "top": self.top})
         start_layers(self.network, self.random("network"))
 
@@ -93,12 +94,14 @@ class ConvNCF(backbone.Backbone):
 
     def scores_of(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """Scores `[pairs]` of rows `[pairs, width]`."""
-        maps = (users[:, :, None] * items[:, None])[:, None]
         missing = 2**self.levels - users.shape[1]
-        maps = functional.pad(maps, (0, missing, 0, missing))
+        users, items = (functional.pad(rows, (0, missing)) if missing else rows for rows in (users, items))
+        maps = users.index_select(1, self._map_rows) * items.index_select(1, self._map_columns)
         for convolution in self.convolutions:
-            maps = functional.relu(convolution(maps))
-        scores: torch.Tensor = self.top(maps[:, :, 0, 0])[:, 0]
+            weights = convolution.weight.permute(0, 2, 3, 1).flatten(1)  # type: ignore[operator]
+            squares = maps.view(len(maps), -1, weights.shape[1])
+            maps = functional.relu(functional.linear(squares, weights, convolution.bias))  # type: ignore[arg-type]
+        scores: torch.Tensor = self.top(maps[:, 0])[:, 0]
         return scores
 
     def forward_multiply_adds(self, batch_size: int) -> int:
@@ -128,6 +131,16 @@ class ConvNCF(backbone.Backbone):
     def scorer(self, known: Histories | None = None) -> Scorer[Any]:
         """See `Backbone.scorer`."""
         return _ConvNCFScorer(self)
+
+
+def _z_order(levels: int, first: int) -> torch.Tensor:
+    """Rows (`first` is 1) or columns (0) of the places of a map in Z-order.
+
+    Squares of 2x2 lie side by side in it on every level: a convolution is one matrix product without a copy, and takes
+    half the time of torch's.
+    """
+    places = torch.arange(4**levels)
+    return torch.stack([(places >> 2 * level + first & 1) << level for level in range(levels)]).sum(0)
 
 
 class _ConvNCFScorer:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from resprout.backbones import backbone, losses
@@ -34,8 +35,9 @@ class MF(backbone.Backbone):
     def loss(self, batch: Triplets) -> torch.Tensor:
         """See `Backbone.loss`."""
         users = autograd.rows(self.tables["user"], batch.users)
-        positives = autograd.rows(self.tables["item"], batch.positives)
-        negatives = autograd.rows(self.tables["item"], batch.negatives)
+        # one lookup, so that the table has one gradient to sort and sum
+        items = autograd.rows(self.tables["item"], np.concatenate([batch.positives, batch.negatives]))
+        positives, negatives = torch.split(items, [len(batch.positives), len(batch.negatives)])
         loss = ranking_loss(self.options, users, positives, negatives)
         if l2 := self.options.l2_at(self.done):
             loss = loss + l2 * half_squares(torch.cat([users, positives, negatives]), len(batch.users))
