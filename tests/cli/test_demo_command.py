@@ -1,13 +1,10 @@
 """The demo, once: it trains four models."""
 
 import json
-import time
 
 
 def test_demo_compares_four_methods_and_recommends(resprout, tmp_path):
-    begun = time.perf_counter()
     shown = resprout("demo", "--out", tmp_path / "demo")
-    seconds = time.perf_counter() - begun
     assert shown.exit_code == 0, shown.output
     results = {
         method: json.loads((tmp_path / "demo" / method / "result.json").read_text())
@@ -28,5 +25,3 @@ def test_demo_compares_four_methods_and_recommends(resprout, tmp_path):
     assert "user u0003 has" in shown.stdout
     assert "recommended" in shown.stdout
     assert "(epic fantasy)" in shown.stdout
-    # Wall clock, for the promise is about waiting; generous, for other programs may be using the cores.
-    assert seconds < 120

@@ -25,8 +25,9 @@ from resprout.training.loop import Progress
 from resprout.training.optimizer import Optimizer
 from resprout.training.settings import TrainingSettings
 
-# no other size of a model is 9, so that a product of rows can be told from other element-wise work by its last axis
-WIDTH, USERS, ITEMS, STEPS = 9, 12, 14, 4
+# no other size of a model is 9, or the 16 x 16 of ConvNCF's maps, so that a product of rows can be told from other
+# element-wise work by its last axis
+WIDTH, MAP, USERS, ITEMS, STEPS = 9, 16 * 16, 12, 14, 4
 SMALL = {
     "neumf": {"layers": (8, 6), "negatives": 3},
     "convncf": {"channels": 4, "factor_share": 0.5},
@@ -50,7 +51,7 @@ STORAGES = [("dense", 1.0), ("packed", 0.5), ("packed", 1.0)]
 def product_of_rows(one, other, out_shape):
     """Two operations a multiply-add, as torch counts."""
     both_are_arrays = all(isinstance(shape, torch.Size) and shape for shape in (one, other))
-    return 2 * math.prod(out_shape) if both_are_arrays and len(out_shape) > 1 and out_shape[-1] == WIDTH else 0
+    return 2 * math.prod(out_shape) if both_are_arrays and len(out_shape) > 1 and out_shape[-1] in (WIDTH, MAP) else 0
 
 
 # torch's counter knows neither products entry by entry nor those that add to what is there

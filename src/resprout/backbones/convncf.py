@@ -122,11 +122,11 @@ class ConvNCF(backbone.Backbone):
         return self.inference_multiply_adds()
 
     def pair_multiply_adds(self) -> int:
-        """Multiply-adds of the score of one pair: outer product, convolutions, top."""
-        width, maps = self.tables["user"].shape.width, 0
+        """Multiply-adds of the score of one pair: outer product, filled up with zeros, convolutions, top."""
+        maps = 4**self.levels
         for level, convolution in enumerate(self.convolutions):
             maps += 4 ** (self.levels - 1 - level) * convolution.weight.numel()  # type: ignore[operator]
-        return width * width + maps + int(self.options.channels)
+        return maps + int(self.options.channels)
 
     def scorer(self, known: Histories | None = None) -> Scorer[Any]:
         """See `Backbone.scorer`."""
