@@ -123,7 +123,7 @@ class ConvNCF(backbone.Backbone):
 
     def pair_multiply_adds(self) -> int:
         """Multiply-adds of the score of one pair: outer product, filled up with zeros, convolutions, top."""
-        maps = 4**self.levels
+        maps: int = 4**self.levels
         for level, convolution in enumerate(self.convolutions):
             maps += 4 ** (self.levels - 1 - level) * convolution.weight.numel()  # type: ignore[operator]
         return maps + int(self.options.channels)
