@@ -123,15 +123,17 @@ class UltraGCN(backbone.Backbone):
     ) -> torch.Tensor:
         options, of_users = self.options, self.user_factor[torch.from_numpy(batch.users)]
         of_positives = of_users * self.item_factor[torch.from_numpy(batch.positives)]
-        of_negatives = of_users[:, None] * self.item_factor[torch.from_numpy(batch.negatives)]
-        if batch.negatives.ndim == 1:
-            scores = users @ negatives.T
-        else:
-            scores = torch.bmm(negatives.view(*batch.negatives.shape, -1), users[:, :, None])[:, :, 0]
         weights = options.constant_positive + options.graph_positive * of_positives
-        loss: torch.Tensor = (weights * functional.softplus(-(users * positives).sum(1))).sum()
-        weights = options.constant_negative + options.graph_negative * of_negatives
-        loss += options.negative_weight * (weights * functional.softplus(scores)).mean(1).sum()
+        of_positives = (weights * functional.softplus(-(users * positives).sum(1))).sum()
+        of_items = self.item_factor[torch.from_numpy(batch.negatives)]
+        if batch.negatives.ndim == 1:
+            losses = functional.softplus(users @ negatives.T)
+            by_graph = of_users @ (losses @ of_items)  # without a matrix of weights beside that of losses
+        else:
+            losses = functional.softplus(torch.bmm(negatives.view(*of_items.shape, -1), users[:, :, None])[:, :, 0])
+            by_graph = of_users @ (losses * of_items).sum(1)
+        of_negatives = options.constant_negative * losses.sum() + options.graph_negative * by_graph
+        loss: torch.Tensor = of_positives + options.negative_weight / of_items.shape[-1] * of_negatives
         return loss
 
     def _of_neighbours(self, batch: Triplets, users: torch.Tensor) -> torch.Tensor:
