@@ -122,8 +122,8 @@ class UltraGCN(backbone.Backbone):
         self, batch: Triplets, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor
     ) -> torch.Tensor:
         options, of_users = self.options, self.user_factor[torch.from_numpy(batch.users)]
-        of_positives = of_users * self.item_factor[torch.from_numpy(batch.positives)]
-        weights = options.constant_positive + options.graph_positive * of_positives
+        by_graph = of_users * self.item_factor[torch.from_numpy(batch.positives)]
+        weights = options.constant_positive + options.graph_positive * by_graph
         of_positives = (weights * functional.softplus(-(users * positives).sum(1))).sum()
         of_items = self.item_factor[torch.from_numpy(batch.negatives)]
         if batch.negatives.ndim == 1:
