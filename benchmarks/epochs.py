@@ -135,8 +135,8 @@ def start(stack: ExitStack, backbone: str, pair: Pair, folder: Path, python: Pat
     }
     theirs = {"train_batch_size": pair.batch} | pair.theirs | noise[1]
     commands: list[list[str | Path]] = [
-        [sys.executable, PEERS / "resprout" / "epochs.py", json.dumps(ours), str(THREADS)],
-        [python, PEERS / "recbole" / "epochs.py", folder, pair.model, json.dumps(theirs), str(THREADS)],
+        [sys.executable, PEERS / "recbole" / "ours.py", json.dumps(ours), str(THREADS)],
+        [python, PEERS / "recbole" / "theirs.py", folder, pair.model, json.dumps(theirs), str(THREADS)],
     ]
     variables = {"NUMBA_NUM_THREADS": str(THREADS), "OMP_NUM_THREADS": str(THREADS)}
     own, other = (stack.enter_context(peer(command, variables)) for command in commands)

@@ -1,12 +1,9 @@
 """RecBole's training of one model, timed inside; runs in the environment of the requirements beside it.
 
-    python epochs.py FOLDER MODEL SETTINGS THREADS
+    python theirs.py FOLDER MODEL SETTINGS THREADS
 
-FOLDER holds the data set `given` as RecBole's atomic files; SETTINGS is JSON, over RecBole's own defaults. Prints the
-version when ready. Requests: `batches` answers with the number of batches of an epoch; `check FOLDER` takes over the
-weights in FOLDER/weights.npz, writes scores of the pairs of FOLDER/pairs.npz to FOLDER/scores.npy and answers with the
-losses of steps on FOLDER/batch.npz; `steps N` goes N batches on with RecBole's trainer over RecBole's loader and
-answers with seconds and mean loss; `peak` answers with the peak resident set size in bytes.
+FOLDER holds the data set `given` as RecBole's atomic files; SETTINGS is JSON, over RecBole's own defaults. Answers as
+answers.py says.
 """
 
 import json
@@ -22,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from answers import CHECKED_STEPS, answer
 
 warnings.filterwarnings("ignore")
 from recbole.config import Config  # noqa: E402
@@ -29,7 +27,6 @@ from recbole.data import create_dataset, data_preparation  # noqa: E402
 from recbole.data.interaction import Interaction  # noqa: E402
 from recbole.utils import get_model, get_trainer, init_seed  # noqa: E402
 
-CHECKED_STEPS = 4
 # A logit that adds nothing to any loss: RecBole has a padding item 0, which resprout has not.
 NEVER = -1e4
 
@@ -57,6 +54,9 @@ class Side:
         self.trainer = get_trainer(config["MODEL_TYPE"], name)(config, self.model)
         self.name = name
         self._endless = self._batches()
+
+    def __len__(self) -> int:
+        return len(self.loader)
 
     def _batches(self) -> Iterator[Interaction]:
         while True:
@@ -196,19 +196,7 @@ def main(folder: Path, name: str, settings: dict[str, Any], threads: int) -> Non
     side = Side(folder, name, settings)
     import recbole
 
-    print(f"RecBole {recbole.__version__}, torch {torch.__version__}", file=answers, flush=True)
-    for line in sys.stdin:
-        what, *rest = line.split()
-        answer: object
-        if what == "batches":
-            answer = len(side.loader)
-        elif what == "check":
-            answer = side.check(Path(rest[0]))
-        elif what == "steps":
-            answer = side.steps(int(rest[0]))
-        else:
-            answer = peak_bytes()
-        print(answer, file=answers, flush=True)
+    answer(side, f"RecBole {recbole.__version__}, torch {torch.__version__}", peak_bytes, answers)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,22 @@
 """resprout's training of one backbone, timed inside: a process of its own, as its peers are, so that its memory shows.
 
-    python epochs.py SETTINGS
+    python ours.py SETTINGS THREADS
 
-SETTINGS is JSON, nested as in a settings file. Prints the version when ready. Requests: `batches` answers with the
-number of batches of an epoch; `check FOLDER` writes the weights to FOLDER/weights.npz, pairs and their scores to
-FOLDER/pairs.npz and FOLDER/scores.npy, a batch to FOLDER/batch.npz, and answers with the losses of steps on it;
-`steps N` goes N batches on with resprout's loop over resprout's batches and answers with seconds and mean loss; `peak`
-answers with the peak resident set size in bytes.
+SETTINGS is JSON, nested as in a settings file. Answers as answers.py says.
 """
 
+import itertools
 import json
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from answers import CHECKED_STEPS, answer
 
 from resprout import __version__, catalog
 from resprout.backbones.backbone import Backbone
@@ -36,7 +33,7 @@ from resprout.training.observers import EpochRecord, Observer
 from resprout.training.optimizer import Optimizer
 from resprout.training.settings import Settings, resolve
 
-CHECKED_STEPS, CHECKED_PAIRS, HORIZON = 4, 256, 10**6
+CHECKED_PAIRS, HORIZON = 256, 10**6
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class Side(Observer):
         self.model: Backbone = backbone(options, tables, histories)
         self.batches = self.model.batches(settings.training.batch_size, 0, settings.training.sampling)
         self._optimizer, self._progress, self._loss = Optimizer(self.model, settings.training), Progress(), 0.0
-        self._endless = (self.batches.batch(epoch, index) for epoch in count() for index in range(len(self)))
+        self._endless = (self.batches.batch(epoch, index) for epoch in itertools.count() for index in range(len(self)))
 
     def __len__(self) -> int:
         return self.batches.per_epoch
@@ -85,9 +82,9 @@ class Side(Observer):
         self._progress = train(task, self._progress, self)
         return self._loss
 
-    def steps(self, number: int) -> str:
+    def steps(self, count: int) -> str:
         begin = time.perf_counter()
-        loss = self.train(Part(self._endless, number))
+        loss = self.train(Part(self._endless, count))
         return f"{time.perf_counter() - begin} {loss}"
 
     def check(self, folder: Path) -> str:
@@ -130,19 +127,7 @@ def columns(batch: Triplets | Users) -> dict[str, np.ndarray]:
 def main(settings: dict[str, Any], threads: int) -> None:
     torch.set_num_threads(threads)
     side = Side(resolve(settings))
-    print(f"resprout {__version__}, torch {torch.__version__}", flush=True)
-    for line in sys.stdin:
-        what, *rest = line.split()
-        answer: object
-        if what == "batches":
-            answer = len(side)
-        elif what == "check":
-            answer = side.check(Path(rest[0]))
-        elif what == "steps":
-            answer = side.steps(int(rest[0]))
-        else:
-            answer = peak_bytes()
-        print(answer, flush=True)
+    answer(side, f"resprout {__version__}, torch {torch.__version__}", peak_bytes, sys.stdout)
 
 
 if __name__ == "__main__":
