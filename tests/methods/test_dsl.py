@@ -76,21 +76,15 @@ def test_the_share_that_moves_falls_and_is_nothing_at_the_end():
     assert moved[0] > moved[1] > moved[2] == 0
 
 
-def test_nothing_moves_once_the_mask_is_frozen():
-    tables, hooks = tables_and_hooks(Options(regrow_every=10, freeze_at=0.75))
+@pytest.mark.parametrize(("options", "outside", "inside"), [
+    ({"freeze_at": 0.75}, 760, 740), ({"begin_at": 0.25}, 240, 250),
+])  # fmt: skip
+def test_nothing_moves_outside_its_time(options, outside, inside):
+    tables, hooks = tables_and_hooks(Options(regrow_every=10, **options))
     before = masks(tables)
-    after_step(hooks, tables, 760)
+    after_step(hooks, tables, outside)
     assert not changed(before, masks(tables))
-    after_step(hooks, tables, 740)
-    assert changed(before, masks(tables))
-
-
-def test_nothing_moves_before_its_time():
-    tables, hooks = tables_and_hooks(Options(regrow_every=10, begin_at=0.25))
-    before = masks(tables)
-    after_step(hooks, tables, 240)
-    assert not changed(before, masks(tables))
-    after_step(hooks, tables, 250)
+    after_step(hooks, tables, inside)
     assert changed(before, masks(tables))
 
 

@@ -69,7 +69,7 @@ class CDAE(backbone.Backbone):
         """See `Backbone.loss`: logistic loss of all positives and the negatives, mean over users (eq. 3)."""
         starts, items = lists_of(self.histories, batch.users)
         random = self.random("noise")
-        weights = dropout(torch.from_numpy(np.ones(len(items), np.float32)), self.options.dropout, random).numpy()
+        weights = dropout(torch.ones(len(items)), self.options.dropout, random).numpy()
         sums = autograd.bags(self.tables["item_in"], items, starts, weights)
         users = autograd.rows(self.tables["user"], batch.users)
         hidden = torch.sigmoid(sums + users + self.biases["hidden"])

@@ -122,18 +122,17 @@ class UltraGCN(backbone.Backbone):
         self, batch: Triplets, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor
     ) -> torch.Tensor:
         options, of_users = self.options, self.user_factor[torch.from_numpy(batch.users)]
-        by_graph = of_users * self.item_factor[torch.from_numpy(batch.positives)]
-        weights = options.constant_positive + options.graph_positive * by_graph
+        of_items, of_drawn = (self.item_factor[torch.from_numpy(rows)] for rows in (batch.positives, batch.negatives))
+        weights = options.constant_positive + options.graph_positive * (of_users * of_items)
         of_positives = (weights * functional.softplus(-(users * positives).sum(1))).sum()
-        of_items = self.item_factor[torch.from_numpy(batch.negatives)]
         if batch.negatives.ndim == 1:
             losses = functional.softplus(users @ negatives.T)
-            by_graph = of_users @ (losses @ of_items)  # without a matrix of weights beside that of losses
+            by_graph = of_users @ (losses @ of_drawn)  # without a matrix of weights beside that of losses
         else:
-            losses = functional.softplus(torch.bmm(negatives.view(*of_items.shape, -1), users[:, :, None])[:, :, 0])
-            by_graph = of_users @ (losses * of_items).sum(1)
+            losses = functional.softplus(torch.bmm(negatives.view(*of_drawn.shape, -1), users[:, :, None])[:, :, 0])
+            by_graph = of_users @ (losses * of_drawn).sum(1)
         of_negatives = options.constant_negative * losses.sum() + options.graph_negative * by_graph
-        loss: torch.Tensor = of_positives + options.negative_weight / of_items.shape[-1] * of_negatives
+        loss: torch.Tensor = of_positives + options.negative_weight / of_drawn.shape[-1] * of_negatives
         return loss
 
     def _of_neighbours(self, batch: Triplets, users: torch.Tensor) -> torch.Tensor:
