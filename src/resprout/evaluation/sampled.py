@@ -41,6 +41,8 @@ def evaluate_sampled(
     users = np.flatnonzero(np.diff(held_out.starts)).astype(np.int32)
     if not len(users):
         raise DataError("no user has a held-out item: there is nothing to evaluate")
+    # lists of like lengths side by side: a block is filled up to its longest
+    users = users[np.argsort(np.diff(held_out.starts)[users], kind="stable")]
     sums = {f"{metric}@{k}": 0.0 for metric in METRICS for k in cutoffs}
     for first in range(0, len(users), _USERS_PER_BLOCK):
         block = users[first : first + _USERS_PER_BLOCK]
