@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from resprout.kernels.contract import F32, CompactRows, DenseRows, Links, NoRows, PackedRows
 from resprout.kernels.cpu_numba.sums import even_parts
+from resprout.rng import stream
 
 ROWS = 9
 LISTS = 12  # more lists than rows: `add` has as many rows as there are lists
@@ -155,4 +156,17 @@ def test_reads_of_every_kind(backend: ModuleType, kind: str) -> None:
         out = fresh(count, 40)
         backend.read_rows(ids, source, out)
         np.testing.assert_array_equal(out, table[first : first + count][::-1])
+        assert nothing_before(out)
+
+
+@pytest.mark.parametrize("width", [1, 40, 129])
+@pytest.mark.parametrize("kind", KINDS)
+def test_additions_of_every_kind(backend: ModuleType, kind: str, width: int) -> None:
+    source, table = make_rows(kind, ROWS, width)
+    for first, count in ((0, ROWS), (3, 5), (8, 1), (4, 0), (ROWS, 0)):
+        before = stream(0, "before", first, count).standard_normal((count, width)).astype(np.float32)
+        out = fenced(before)
+        backend.add_range(first, source, -0.7, out)
+        terms = before.astype(np.float64), -0.7 * table[first : first + count]
+        np.testing.assert_array_less(np.abs(out - sum(terms)), 1e-6 * (1 + sum(map(np.abs, terms))))
         assert nothing_before(out)

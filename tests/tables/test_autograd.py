@@ -80,6 +80,22 @@ def test_scores_and_the_gradient_of_the_queries(storage, width):
     np.testing.assert_allclose(queries.grad, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("width", "count"), [(5, 3), (64, 1), (130, 8)])
+def test_sampled_scores_and_the_gradient_of_the_queries(storage, width, count):
+    random = np.random.default_rng(count)
+    queries = torch.from_numpy(random.standard_normal((4, width)).astype(np.float32)).requires_grad_()
+    ids = random.integers(0, ROWS, (4, count)).astype(np.int32)
+    exact = queries.detach().double().requires_grad_()
+
+    def truth(w):
+        return (w[torch.from_numpy(ids).long()] * exact[:, None]).sum(2).sin().sum()
+
+    table = make_table(storage, width)
+    check(table, lambda t: autograd.sampled_scores(t, queries, ids).sin().sum(), truth)
+    (expected,) = torch.autograd.grad(truth(torch.from_numpy(table.read_range(0, ROWS)).double()), exact)
+    np.testing.assert_allclose(queries.grad, expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("hops", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize("width", [5, 64])
 def test_smoothed_rows(storage, width, hops):

@@ -83,14 +83,16 @@ class UltraGCN(backbone.Backbone):
     def loss(self, batch: Triplets) -> torch.Tensor:
         """See `Backbone.loss`."""
         users = autograd.rows(self.tables["user"], batch.users)
-        positives = autograd.rows(self.tables["item"], batch.positives)
-        negatives = autograd.rows(self.tables["item"], batch.negatives.reshape(-1))
         if self.options.loss == "weighted":
-            loss = self._weighted(batch, users, positives, negatives)
+            loss = self._weighted(batch, users)
         else:
+            positives = autograd.rows(self.tables["item"], batch.positives)
+            negatives = autograd.rows(self.tables["item"], batch.negatives.reshape(-1))
             loss = ranking_loss(self.options, users, positives, negatives) * len(batch.users)
         if self.near is not None:
-            loss = loss + self.options.item_weight * self._of_neighbours(batch, users)
+            items, weights = self.near.items[batch.positives], torch.from_numpy(self.near.weights[batch.positives])
+            scores = autograd.sampled_scores(self.tables["item"], users, items)
+            loss = loss + self.options.item_weight * (weights * functional.softplus(-scores)).sum()
         if l2 := self.options.l2_at(self.done):
             for table in self.tables.values():
                 loss = loss + l2 * autograd.half_squares(table)
@@ -107,8 +109,13 @@ class UltraGCN(backbone.Backbone):
         return self.histories.n_users * self.histories.n_items * self.tables["item"].shape.width
 
     def executed_outside_tables(self, batch_size: int) -> int:
-        """See `Backbone.executed_outside_tables`: the products, and two gradients of each."""
-        return 3 * self.forward_multiply_adds(batch_size)
+        """See `Backbone.executed_outside_tables`: products of rows that were read, and two gradients of each."""
+        options = self.options
+        if options.loss != "weighted":
+            read = 2 if options.loss == "bpr" else 1 + options.negatives
+        else:
+            read = options.negatives if options.share_negatives else 0
+        return 3 * batch_size * read * self.tables["item"].shape.width
 
     def executed_ranking(self) -> int:
         """See `Backbone.executed_ranking`: products of whole rows."""
@@ -118,27 +125,23 @@ class UltraGCN(backbone.Backbone):
         """See `Backbone.scorer`."""
         return TableScorer(self.tables["user"], self.tables["item"], cosine=self.options.cosine)
 
-    def _weighted(
-        self, batch: Triplets, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor
-    ) -> torch.Tensor:
-        options, of_users = self.options, self.user_factor[torch.from_numpy(batch.users)]
-        of_items, of_drawn = (self.item_factor[torch.from_numpy(rows)] for rows in (batch.positives, batch.negatives))
+    def _weighted(self, batch: Triplets, users: torch.Tensor) -> torch.Tensor:
+        options, item, drawn = self.options, self.tables["item"], batch.negatives
+        of_users, of_items, of_drawn = (
+            factor[torch.from_numpy(rows)]
+            for factor, rows in (
+                (self.user_factor, batch.users), (self.item_factor, batch.positives), (self.item_factor, drawn)
+            )
+        )  # fmt: skip
         weights = options.constant_positive + options.graph_positive * (of_users * of_items)
-        of_positives = (weights * functional.softplus(-(users * positives).sum(1))).sum()
-        if batch.negatives.ndim == 1:
-            losses = functional.softplus(users @ negatives.T)
+        scores = autograd.sampled_scores(item, users, batch.positives[:, None])[:, 0]
+        if drawn.ndim == 1:
+            losses = functional.softplus(users @ autograd.rows(item, drawn).T)
             by_graph = of_users @ (losses @ of_drawn)  # without a matrix of weights beside that of losses
         else:
-            losses = functional.softplus(torch.bmm(negatives.view(*of_drawn.shape, -1), users[:, :, None])[:, :, 0])
+            losses = functional.softplus(autograd.sampled_scores(item, users, drawn))
             by_graph = of_users @ (losses * of_drawn).sum(1)
         of_negatives = options.constant_negative * losses.sum() + options.graph_negative * by_graph
-        loss: torch.Tensor = of_positives + options.negative_weight / of_drawn.shape[-1] * of_negatives
-        return loss
-
-    def _of_neighbours(self, batch: Triplets, users: torch.Tensor) -> torch.Tensor:
-        assert self.near is not None
-        items, weights = self.near.items[batch.positives], torch.from_numpy(self.near.weights[batch.positives])
-        rows = autograd.rows(self.tables["item"], items.reshape(-1)).view(*items.shape, -1)
-        scores = torch.bmm(rows, users[:, :, None])[:, :, 0]
-        loss: torch.Tensor = (weights * functional.softplus(-scores)).sum()
+        of_positives = (weights * functional.softplus(-scores)).sum()
+        loss: torch.Tensor = of_positives + options.negative_weight / drawn.shape[-1] * of_negatives
         return loss

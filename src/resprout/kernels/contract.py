@@ -1,7 +1,8 @@
 """What every kernel backend offers: shapes, dtypes, aliasing and errors, apart from any implementation.
 
-Arrays are C-contiguous. Row numbers are int32, offsets int64 unless said otherwise. `out` arguments are written whole
-(their old content is never read) and must not overlap any input. Kernels trust their arguments; tables check them once.
+Arrays are C-contiguous. Row numbers are int32, offsets int64 unless said otherwise. `out` arguments overlap no input
+and are written whole: their old content is never read, but for that of `add_range`. Kernels trust their arguments;
+tables check them once.
 
 A width of up to 1,024 is cut into blocks of 16 positions. Bit `p` of a row's mask says whether position `p` has a slot;
 the slots of a row lie together, in the order of their positions.
@@ -118,6 +119,15 @@ class Backend(Protocol):
 
     def read_range(self, first: int, source: Rows, out: F32) -> None:
         """`out[i] = source[first + i]`."""
+
+    def add_range(self, first: int, source: Rows, scale: float, out: F32) -> None:
+        """`out[i] += scale * source[first + i]`."""
+
+    def sampled_dots(self, queries: F32, ids: I32, source: Rows, out: F32) -> None:
+        """`out[i, k]` = the product of `queries[i]` and `source[ids[i, k]]`: a product of matrices at some places only.
+
+        queries: float32 `[batch, width]`; ids: `[batch, n]`, they may repeat; out: float32 `[batch, n]`.
+        """
 
     def group_ids(self, ids: I32, positions: I32) -> Groups:
         """The ids by row.

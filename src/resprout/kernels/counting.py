@@ -1,8 +1,9 @@
 """A backend that counts the multiply-adds of another, by what it is given and without slowing it down.
 
 A sum over rows makes one for each link and each weight or activation that its row stores: the slots of a packed row,
-all of a dense or stored compact one, none of another. Not counted: vector lanes without a slot, the row that is added
-and the factor that the sum is scaled by, Adam; and products of rankings, whose number the model knows.
+all of a dense or stored compact one, none of another; so does a product with a row. Not counted: vector lanes without a
+slot, the row that is added and the factor that the sum is scaled by, Adam; and products of rankings, whose number the
+model knows.
 """
 
 from typing import Any
@@ -32,6 +33,11 @@ class CountingBackend:
         for r in lists:
             self._count(links.ids[links.starts[r] : links.starts[r + 1]], source)
         self.backend.sum_links_of(links, lists, source, add, scale, out)
+
+    def sampled_dots(self, queries: F32, ids: I32, source: Rows, out: F32) -> None:
+        """See `contract.Backend.sampled_dots`."""
+        self._count(ids.reshape(-1), source)
+        self.backend.sampled_dots(queries, ids, source, out)
 
     def _count(self, ids: I32, source: Rows) -> None:
         if isinstance(source, DenseRows):

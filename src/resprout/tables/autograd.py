@@ -33,6 +33,12 @@ def scores(table: Table, queries: torch.Tensor) -> torch.Tensor:
     return out
 
 
+def sampled_scores(table: Table, queries: torch.Tensor, ids: I32) -> torch.Tensor:
+    """Products `[batch, n]` of queries `[batch, width]` with rows of their own: `ids` `[batch, n]`, they may repeat."""
+    out: torch.Tensor = _SampledScores.apply(table.anchor, queries, table, np.ascontiguousarray(ids))
+    return out
+
+
 def smoothed_rows(table: Table, smoothing: Smoothing, ids: I32) -> torch.Tensor:
     """Rows `ids` (they may repeat) of the table smoothed over a graph, `[ids, width]`."""
     out: torch.Tensor = _SmoothedRows.apply(table.anchor, table, smoothing, ids)
@@ -62,10 +68,8 @@ class _Rows(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, None, None]:
-        table, groups = ctx.table, _group(ctx.table, ctx.ids)
-        links = Links(groups.starts, groups.members, np.ones(len(ctx.ids), np.float32))
-        summed = sum_by_row(groups, table.shape.rows, links, _array(gradient), table.backend)
-        table.pending.append(RowGradient(groups, summed, table.backend))
+        count = len(ctx.ids)
+        _leave_links(ctx.table, ctx.ids, np.arange(count, dtype=np.int32), np.ones(count, np.float32), _array(gradient))
         return None, None, None
 
 
@@ -80,11 +84,9 @@ class _Bags(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, None, None]:
-        table, bags, groups = ctx.table, ctx.bags, _group(ctx.table, ctx.bags.ids)
+        bags = ctx.bags
         bag_of_link = np.repeat(np.arange(len(bags.starts) - 1, dtype=np.int32), np.diff(bags.starts))
-        links = Links(groups.starts, bag_of_link[groups.members], bags.weights[groups.members])
-        summed = sum_by_row(groups, table.shape.rows, links, _array(gradient), table.backend)
-        table.pending.append(RowGradient(groups, summed, table.backend))
+        _leave_links(ctx.table, bags.ids, bag_of_link, bags.weights, _array(gradient))
         return None, None, None
 
 
@@ -109,6 +111,26 @@ class _Scores(torch.autograd.Function):
         return None, of_queries, None
 
 
+class _SampledScores(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, anchor: torch.Tensor, queries: torch.Tensor, table: Table, ids: I32) -> torch.Tensor:
+        ctx.table, ctx.queries, ctx.ids = table, _array(queries), ids
+        out = np.empty(ids.shape, np.float32)
+        table.backend.sampled_dots(ctx.queries, ids, table.stored, out)
+        return torch.from_numpy(out)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, torch.Tensor, None, None]:
+        table, queries, (batch, count) = ctx.table, ctx.queries, ctx.ids.shape
+        ids, weights = ctx.ids.reshape(-1), _array(gradient).reshape(-1)
+        of_queries = aligned_empty(*queries.shape)
+        starts = np.arange(batch + 1, dtype=np.int64) * count
+        table.backend.sum_links(Links(starts, ids, weights), 0, table.stored, NoRows(), 1.0, of_queries)
+        _leave_links(table, ids, np.repeat(np.arange(batch, dtype=np.int32), count), weights, queries)
+        return None, torch.from_numpy(of_queries), None, None
+
+
 class _SmoothedRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, anchor: torch.Tensor, table: Table, smoothing: Smoothing, ids: I32) -> torch.Tensor:
@@ -124,7 +146,7 @@ class _SmoothedRows(torch.autograd.Function):
         links = Links(groups.starts, groups.members, share)
         batch = sum_by_row(groups, table.shape.rows, links, _array(gradient), table.backend)
         if smoothing.hops == 0:
-            table.pending.append(RowGradient(groups, batch, table.backend))
+            table.pending.append(RowGradient(batch, table.backend))
             return None, None, None, None
         behind, buffer = smoothing.backward(batch, table.shape.width, table.backend)
 
@@ -148,6 +170,14 @@ class _HalfSquares(torch.autograd.Function):
         table = ctx.table
         table.pending.append(DecayGradient(table.stored, gradient.item(), table.backend))
         return None, None
+
+
+def _leave_links(table: Table, ids: I32, source_of_link: I32, weights: F32, source: F32) -> None:
+    """Leaves as gradient: row `ids[k]` gets `weights[k] * source[source_of_link[k]]`, for every link k."""
+    groups = _group(table, ids)
+    links = Links(groups.starts, source_of_link[groups.members], weights[groups.members])
+    summed = sum_by_row(groups, table.shape.rows, links, source, table.backend)
+    table.pending.append(RowGradient(summed, table.backend))
 
 
 def _row_blocks(table: Table) -> list[tuple[int, int]]:

@@ -20,20 +20,17 @@ class Gradient(Protocol):
 
 
 class RowGradient:
-    """Gradient of `rows` and `bags`: the rows of a batch, all others zero."""
+    """Gradient of `rows`, `bags` and `sampled_scores`: the rows of a batch, all others zero."""
 
-    def __init__(self, groups: Groups, rows: CompactRows, backend: Backend) -> None:
+    def __init__(self, rows: CompactRows, backend: Backend) -> None:
         self.rows, self.backend = rows, backend
-        self._order = np.argsort(groups.unique, kind="stable")
-        self._sorted = groups.unique[self._order]
 
     def put(self, first: int, out: F32, add: bool) -> None:
         """See `Gradient.put`."""
-        if not add:
+        if add:
+            self.backend.add_range(first, self.rows, 1.0, out)
+        else:
             self.backend.read_range(first, self.rows, out)
-            return
-        begin, end = np.searchsorted(self._sorted, (first, first + len(out)))
-        out[self._sorted[begin:end] - first] += self.rows.values[self._order[begin:end]]
 
     def release(self) -> None:
         """See `Gradient.release`."""
@@ -75,15 +72,13 @@ class DecayGradient:
     """Gradient of `half_squares`: the rows themselves, times a weight."""
 
     def __init__(self, rows: Rows, weight: float, backend: Backend) -> None:
-        self.rows, self.weight, self.backend = rows, np.float32(weight), backend
+        self.rows, self.weight, self.backend = rows, weight, backend
 
     def put(self, first: int, out: F32, add: bool) -> None:
         """See `Gradient.put`."""
-        target = np.empty_like(out) if add else out
-        self.backend.read_range(first, self.rows, target)
-        target *= self.weight
-        if add:
-            out += target
+        if not add:
+            out[:] = 0
+        self.backend.add_range(first, self.rows, self.weight, out)
 
     def release(self) -> None:
         """See `Gradient.release`."""

@@ -4,20 +4,16 @@
 # The compiled functions take rows of any kind, and Numba goes by their types at the call, not by annotations; what it
 # chooses among with `overload` must take the same arguments, used or not.
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numba import get_num_threads, njit, prange
 from numba.extending import overload
 
-from resprout.kernels.contract import F32, I32, I64, LANES, CompactRows, DenseRows, Links, PackedRows, Rows
-from resprout.kernels.cpu_numba.lanes import target_has
+from resprout.kernels.contract import F32, I32, I64, CompactRows, DenseRows, Links, PackedRows, Rows
+from resprout.kernels.cpu_numba.passes import passes, slots_at
 from resprout.kernels.cpu_numba.vectors import sum_row
 
-# Wider rows are summed in several passes, which costs less than sums that do not stay in registers: AVX-512 has 32 of
-# 16 lanes, AVX2 16 of 8.
-_CHUNK_BLOCKS = 8 if target_has("avx512f") else 4
 _PARTS_PER_THREAD = 8  # several parts a thread even out what an estimate by links gets wrong
 _LINKS_A_ROW_COSTS = 4  # reading and writing a row of the output, in links
 _ALL = np.zeros(0, np.int32)
@@ -47,6 +43,19 @@ def read_range(first: int, source: Rows, out: F32) -> None:
     _read_chunks(_ALL, first, source, out)
 
 
+def add_range(first: int, source: Rows, scale: float, out: F32) -> None:
+    """See `contract.Backend.add_range`."""
+    if isinstance(source, CompactRows):
+        _add_stored(source.positions[first : first + len(out)], source.values, np.float32(scale), out)
+    elif isinstance(source, DenseRows):
+        _add_stored(np.arange(first, first + len(out), dtype=np.int32), source.values, np.float32(scale), out)
+    elif isinstance(source, PackedRows):
+        rows = np.arange(first, first + len(out), dtype=np.int32)
+        links = Links(np.arange(len(out) + 1), rows, np.full(len(out), scale, np.float32))
+        # reads each row of `out` before it writes it
+        sum_links(links, 0, source, DenseRows(out), 1.0, out)
+
+
 def even_parts(starts: I64) -> I64:
     """Row numbers that cut lists into parts of about the same cost; `starts` as in `Links`, from any offset on."""
     rows = len(starts) - 1
@@ -58,34 +67,14 @@ def even_parts(starts: I64) -> I64:
 
 
 def _sum(links: Links, lists: I32, first: int, parts: I64, source: Rows, add: Rows, scale: float, out: F32) -> None:
-    for column, width in _chunks(out.shape[1]):
-        blocks = (0,) * -(-width // LANES)
-        slots = _slots_at(source, column), _slots_at(add, column)
+    for column, width, blocks in passes(out.shape[1]):
+        slots = slots_at(source, column), slots_at(add, column)
         _sum_chunk(*links, lists, first, parts, source, add, *slots, np.float32(scale), out, column, width, blocks)
 
 
 def _read_chunks(ids: I32, first: int, source: Rows, out: F32) -> None:
-    for column, width in _chunks(out.shape[1]):
-        blocks = (0,) * -(-width // LANES)
-        _read(ids, first, source, _slots_at(source, column), out, column, width, blocks)
-
-
-def _chunks(width: int) -> Iterator[tuple[int, int]]:
-    """First column and width of each of the passes that cover a row."""
-    step = _CHUNK_BLOCKS * LANES
-    for column in range(0, width, step):
-        yield column, min(step, width - column)
-
-
-def _slots_at(rows: Rows, column: int) -> I32 | I64:
-    """Where the slots from `column` on begin in each packed row; nothing for rows of other kinds."""
-    if not isinstance(rows, PackedRows):
-        return _ALL
-    if column == 0:
-        return rows.starts
-    before = np.bitwise_count(rows.mask[:, : column // LANES]).sum(1, dtype=np.int64)
-    slots: I64 = rows.starts[:-1] + before
-    return slots
+    for column, width, blocks in passes(out.shape[1]):
+        _read(ids, first, source, slots_at(source, column), out, column, width, blocks)
 
 
 @njit(parallel=True, cache=True)
@@ -117,6 +106,15 @@ def _read(ids, first, source, slots, out, column, width, blocks):
             flat, i * out.shape[1] + column, no_links, no_weights, 0, 0, source, slots, source, slots, row,
             np.float32(1), column, width, blocks,
         )  # fmt: skip
+
+
+@njit(parallel=True, cache=True)
+def _add_stored(positions, values, scale, out):
+    for i in prange(out.shape[0]):
+        position = positions[i]
+        if position >= 0:
+            for column in range(out.shape[1]):
+                out[i, column] += scale * values[position, column]
 
 
 def _room(source, longest):

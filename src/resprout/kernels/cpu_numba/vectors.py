@@ -1,4 +1,4 @@
-"""Rows as vectors of 16 lanes: sums of weighted rows, and a dense row made slots.
+"""Rows as vectors of 16 lanes: sums of weighted rows, products with a row, and a dense row made slots.
 
 A row of up to 128 positions is held in at most eight vector registers while the links of a list are summed. How many is
 known when the kernel is compiled: it is the length of the tuple `blocks`, whose content does not matter.
@@ -129,6 +129,30 @@ _READERS = {
 }  # fmt: skip
 
 
+def _reader(context: Any, b: ir.IRBuilder, kind: Any, rows: ir.Value, slots_kind: Any, slots: ir.Value,
+            chunk: _Chunk) -> _Reader:  # fmt: skip
+    arrays = [(k, b.extract_value(rows, i)) for i, k in enumerate(kind.types) if isinstance(k, types.Array)]
+    structs = [make_array(k)(context, b, value) for k, value in arrays]
+
+    def shape(i: int) -> list[ir.Value]:
+        return list(cgutils.unpack_tuple(b, structs[i].shape))
+
+    fields = [struct.data for struct in structs]
+    return _READERS[kind.instance_class](b, fields, shape, _data(context, b, slots_kind, slots), chunk)
+
+
+def _linked_rows(context: Any, b: ir.IRBuilder, kind: types.Array, ids: ir.Value) -> Callable[[ir.Value], ir.Value]:
+    """The row of a link; of the last one for links beyond it."""
+    array = make_array(kind)(context, b, ids)
+    last = b.sub(array.nitems, constant(1))
+
+    def row(link: ir.Value) -> ir.Value:
+        there = b.select(b.icmp_signed("<", link, last), link, last)
+        return as_i64(b, b.load(b.gep(array.data, [there])))
+
+    return row
+
+
 @_intrinsic
 def sum_row(_: Any, out: Any, at: Any, ids: Any, weights: Any, begin: Any, end: Any, source: Any, source_slots: Any,
             add: Any, add_slots: Any, row: Any, scale: Any, column: Any, width: Any, blocks: Any) -> Any:  # fmt: skip
@@ -147,27 +171,11 @@ def sum_row(_: Any, out: Any, at: Any, ids: Any, weights: Any, begin: Any, end: 
         row, scale, column, width, _ = rest
         chunk = _Chunk(column, _row_lanes(b, width, blocks.count))
 
-        def data(kind: Any, array: ir.Value) -> ir.Value:
-            return _data(context, b, kind, array)
-
-        def reader(kind: Any, rows: ir.Value, slots_kind: Any, slots: ir.Value) -> _Reader:
-            arrays = [(k, b.extract_value(rows, i)) for i, k in enumerate(kind.types) if isinstance(k, types.Array)]
-            structs = [make_array(k)(context, b, value) for k, value in arrays]
-
-            def shape(i: int) -> list[ir.Value]:
-                return list(cgutils.unpack_tuple(b, structs[i].shape))
-
-            fields = [struct.data for struct in structs]
-            return _READERS[kind.instance_class](b, fields, shape, data(slots_kind, slots), chunk)
-
-        read_source = reader(source, source_, source_slots, source_slots_)
-        read_add = reader(add, add_, add_slots, add_slots_)
-        ids_data, weights_data = data(ids, ids_), data(weights, weights_)
-        last_link = b.sub(make_array(ids)(context, b, ids_).nitems, constant(1))
+        read_source = _reader(context, b, source, source_, source_slots, source_slots_, chunk)
+        read_add = _reader(context, b, add, add_, add_slots, add_slots_, chunk)
+        weights_data = _data(context, b, weights, weights_)
+        linked_row = _linked_rows(context, b, ids, ids_)
         fma = function(b, "llvm.fma.v16f32", VECTOR, [VECTOR] * 3)
-
-        def linked_row(link: ir.Value) -> ir.Value:
-            return as_i64(b, b.load(b.gep(ids_data, [link])))
 
         firsts = read_add.blocks(row)
         entry, loop, done = b.block, b.append_basic_block("loop"), b.append_basic_block("done")
@@ -175,8 +183,7 @@ def sum_row(_: Any, out: Any, at: Any, ids: Any, weights: Any, begin: Any, end: 
         b.position_at_end(loop)
         link, sums = b.phi(I64), [b.phi(VECTOR) for _ in firsts]
         # links lie list by list, so the next list's rows are asked for at the end of this one
-        ahead = b.add(link, constant(_LINKS_AHEAD))
-        read_source.ask(linked_row(b.select(b.icmp_signed("<", ahead, last_link), ahead, last_link)))
+        read_source.ask(linked_row(b.add(link, constant(_LINKS_AHEAD))))
         weight = splat(b, b.load(b.gep(weights_data, [link])))
         linked = read_source.blocks(linked_row(link))
         new = [b.call(fma, [weight, block, total]) for block, total in zip(linked, sums, strict=True)]
@@ -189,10 +196,35 @@ def sum_row(_: Any, out: Any, at: Any, ids: Any, weights: Any, begin: Any, end: 
         for total, final, first, result in zip(sums, finals, firsts, new, strict=True):
             join(total, (first, entry), (result, last))
             join(final, (first, entry), (result, last))
-        factor, start = splat(b, scale), b.gep(data(out, out_), [at])
+        factor, start = splat(b, scale), b.gep(_data(context, b, out, out_), [at])
         for block, (final, lanes) in enumerate(zip(finals, chunk.lanes, strict=True)):
             store_block(b, b.fmul(final, factor), b.gep(start, [constant(LANES * block)]), lanes)
         return context.get_dummy_value()
+
+    return signature, emit
+
+
+@_intrinsic
+def dot_row(_: Any, query: Any, at: Any, ids: Any, link: Any, source: Any, source_slots: Any, column: Any, width: Any,
+            blocks: Any) -> Any:  # fmt: skip
+    """The product of `query[at : at + width]` and `source[ids[link]]`, float32; columns and slots as in `sum_row`."""
+    signature = types.float32(
+        query, types.int64, ids, types.int64, source, source_slots, types.int64, types.int64, blocks
+    )  # fmt: skip
+
+    def emit(context: Any, b: ir.IRBuilder, _: Any, arguments: list[ir.Value]) -> ir.Value:
+        query_, at, ids_, link, source_, source_slots_, column, width, _ = arguments
+        chunk = _Chunk(column, _row_lanes(b, width, blocks.count))
+        read = _reader(context, b, source, source_, source_slots, source_slots_, chunk)
+        row = _linked_rows(context, b, ids, ids_)
+        read.ask(row(b.add(link, constant(_LINKS_AHEAD))))
+        start, total = b.gep(_data(context, b, query, query_), [at]), ZEROS
+        fma = function(b, "llvm.fma.v16f32", VECTOR, [VECTOR] * 3)
+        for k, (block, lanes) in enumerate(zip(read.blocks(row(link)), chunk.lanes, strict=True)):
+            total = b.call(fma, [block, load_block(b, b.gep(start, [constant(LANES * k)]), lanes), total])
+        add_lanes = function(b, "llvm.vector.reduce.fadd.v16f32", F32, [F32, VECTOR])
+        # in any order: as a tree, not one lane after the other
+        return b.call(add_lanes, [ir.Constant(F32, 0.0), total], fastmath=("reassoc",))
 
     return signature, emit
 

@@ -32,3 +32,8 @@ def read_rows(ids: I32, source: Rows, out: F32) -> None:
 def read_range(first: int, source: Rows, out: F32) -> None:
     """See `contract.Backend.read_range`."""
     out[:] = whole(source, first + len(out), out.shape[1])[first : first + len(out)]
+
+
+def add_range(first: int, source: Rows, scale: float, out: F32) -> None:
+    """See `contract.Backend.add_range`."""
+    out += np.float32(scale) * whole(source, first + len(out), out.shape[1])[first : first + len(out)]
