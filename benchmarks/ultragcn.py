@@ -1,4 +1,4 @@
-"""One training step of UltraGCN on Gowalla, width 64, each positive with 64 negatives of its own: packed, dense, PyTorch.
+"""One training step of UltraGCN on Gowalla, width 64, 64 negatives for each positive: packed, dense, PyTorch.
 
 RESPROUT_DATA=... python -m benchmarks.ultragcn
 """
