@@ -13,7 +13,7 @@ CPUS = {"generic": ""} | ({"haswell": HASWELL} if platform.machine() in ("x86_64
 
 CHECKS = """
 import numpy as np
-import test_adam, test_sums
+import test_adam, test_sampled_dots, test_sums
 from resprout.kernels import cpu_numba
 from resprout.kernels.cpu_numba.lanes import target_has
 
@@ -21,13 +21,14 @@ assert not target_has("avx512f")
 assert target_has("avx2") == {avx2}
 for width in (8, 129):
     test_sums.test_sums_at_every_width(cpu_numba, "packed", width)
+    test_sampled_dots.test_products_at_every_width(cpu_numba, "packed", width)
 test_sums.test_reads_at_every_width(cpu_numba, "packed", 33)
 test_adam.test_packed_steps_are_the_papers(cpu_numba, 33, np.int32)
 """
 
 
 @pytest.mark.parametrize("cpu", CPUS)
-def test_sums_and_adam_on(cpu: str, tmp_path: Path) -> None:
+def test_sums_products_and_adam_on(cpu: str, tmp_path: Path) -> None:
     target = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": CPUS[cpu], "NUMBA_CACHE_DIR": str(tmp_path)}
     environment = os.environ | target | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     command = [sys.executable, "-c", CHECKS.format(avx2=cpu == "haswell")]
