@@ -81,7 +81,7 @@ PAIRS = {
     ),
     "cdae": Pair(
         "CDAE", 1, 256, None,
-        {"width": WIDTH, "negatives": None, "dropout": 0.0, "l2": 0.0},
+        {"width": WIDTH, "negatives": 0, "dropout": 0.0, "l2": 0.0},
         {"embedding_size": WIDTH, "hid_activation": "sigmoid", "corruption_ratio": 0.0, "reg_weight_2": 0.0},
         ({"dropout": 0.5}, {"corruption_ratio": 0.5}),
         summed=True, probability=True,

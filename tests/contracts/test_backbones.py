@@ -29,7 +29,7 @@ SMALL = {  # sizes and noise that suit 40 users
     "ultragcn": {"negatives": 20, "negative_weight": 0.5},
 }
 LARGE = {"convncf": 2.0}  # starting values at which gradients are felt: products of rows go through four layers
-QUIET = {"multvae": {"dropout": 0.0}, "cdae": {"dropout": 0.0, "negatives": None}}
+QUIET = {"multvae": {"dropout": 0.0}, "cdae": {"dropout": 0.0, "negatives": 0}}
 
 
 def checkerboard(n_users=40, n_items=30, share=0.7, seed=0):

@@ -43,7 +43,7 @@ OTHERS = [
     ("ultragcn", {"loss": "bpr"}),
     ("ultragcn", {"loss": "softmax", "item_weight": 0.0}),
     ("neumf", {"layers": (8,), "deep_width": 7}),
-    ("cdae", {"negatives": None, "l2": 0.0}),
+    ("cdae", {"negatives": 0, "l2": 0.0}),
 ]
 STORAGES = [("dense", 1.0), ("packed", 0.5), ("packed", 1.0)]
 

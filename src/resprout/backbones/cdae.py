@@ -26,8 +26,8 @@ class Options(backbone.L2Options):
     """Options of `cdae`."""
 
     dropout: float = Field(0.5, ge=0, lt=1, description="share of a history that is dropped in training (q)")
-    negatives: int | None = Field(
-        5, ge=1, description="items outside the history that count in the loss, a positive; all if not given"
+    negatives: int = Field(
+        5, ge=0, description="items outside the history that count in the loss, a positive; 0 for all of them"
     )
 
 
@@ -77,7 +77,7 @@ class CDAE(backbone.Backbone):
         labels = torch.zeros_like(logits)
         labels[places_of(starts, items)] = 1
         losses = functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-        if self.options.negatives is not None:
+        if self.options.negatives:
             losses = losses * torch.maximum(labels, self._chosen(starts, labels, random))
         loss = losses.sum() / len(batch.users)
         if l2 := self.options.l2_at(self.done):
