@@ -1,14 +1,15 @@
 import io
 
+import pytest
 from rich.console import Console
 
 from resprout.cli.progress import Bar, Lines, watcher
 from resprout.training.observers import EpochRecord, Plan
 
 
-def record(epoch, value):
+def record(epoch, value, phase="train", stage="train"):
     metrics = {} if value is None else {"recall@20": value}
-    return EpochRecord("train", epoch, 10 * epoch, 0.5, 0.01, 1.0, 1234, metrics=metrics)
+    return EpochRecord(phase, stage, epoch, 10 * epoch, 0.5, 0.01, 1.0, 1234, metrics=metrics)
 
 
 def test_a_bar_on_a_terminal_and_lines_elsewhere():
@@ -19,7 +20,7 @@ def test_a_bar_on_a_terminal_and_lines_elsewhere():
 def test_bar_shows_epoch_loss_metric_and_weights():
     file = io.StringIO()
     bar = Bar("recall@20", Console(file=file, force_terminal=True, width=120), "dsl")
-    bar.begin(Plan("train", 4, 10, 0, 1234))
+    bar.begin(Plan("train", "train", 4, 10, 0, 1234))
     bar.step(5)
     for epoch, value in ((1, 0.25), (2, 0.125), (3, None)):
         bar.step(10 * epoch)
@@ -35,16 +36,24 @@ def test_bar_shows_epoch_loss_metric_and_weights():
 def test_bar_remembers_the_best_value():
     file = io.StringIO()
     bar = Bar("recall@20", Console(file=file, force_terminal=True, width=120))
-    bar.begin(Plan("train", 2, 10, 0, 1234))
+    bar.begin(Plan("train", "dense", 2, 10, 0, 1234))
     bar.epoch(record(1, 0.25))
     bar.epoch(record(2, 0.125))
     bar.end()
     assert "recall@20 0.1250 (best 0.2500)" in file.getvalue()
+    bar.begin(Plan("train", "train", 2, 10, 0, 1234))
+    bar.epoch(record(1, 0.0625))
+    bar.end()
+    assert "recall@20 0.0625 (best 0.0625)" in file.getvalue()
 
 
-def test_lines_of_a_refit_are_its_last_one(capsys):
+@pytest.mark.parametrize(
+    ("phase", "stage", "shown"),
+    [("refit", "train", "refit"), ("train", "round 2", "round 2"), ("refit", "round 2", "round 2, refit")],
+)
+def test_lines_of_a_refit_are_its_last_one(capsys, phase, stage, shown):
     lines = Lines("recall@20")
-    lines.begin(Plan("refit", 3, 10, 0, 1234))
+    lines.begin(Plan(phase, stage, 3, 10, 0, 1234))
     for epoch in (1, 2, 3):
-        lines.epoch(record(epoch, None))
-    assert capsys.readouterr().err == "train 3/3  loss 0.5000  1,234 weights  0 s left\n"
+        lines.epoch(record(epoch, None, phase, stage))
+    assert capsys.readouterr().err == f"{shown} 3/3  loss 0.5000  1,234 weights  0 s left\n"

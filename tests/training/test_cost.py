@@ -120,7 +120,7 @@ def make(monkeypatch, histories):
 def figures(model, batch):
     """The ledger of `STEPS` steps on that batch."""
     spent = cost.spent(model, Hooks(), OneBatch(batch), Progress(epochs=1, steps=STEPS), horizon=1)
-    return cost.ledger(model, Hooks(), Stage("train", "", ()), {"train": spent})
+    return cost.ledger(model, [("train", Stage("train", "", ()), spent)])
 
 
 def trained(model, batch):

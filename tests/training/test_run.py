@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from resprout.artifact.files import read_tensors
+from resprout.artifact.format import load_model
 from resprout.errors import BudgetExceeded, RunError, SettingsError, TrainingError
 from resprout.training import run
 from resprout.training.observers import Observer
@@ -18,6 +19,12 @@ METHODS = {
     "random": ["budget.limit=30%"],
     "dsl": ["budget.limit=30%", "method.regrow_every=3", "method.scale_start=true"],
     "dsl, last batch": ["budget.limit=30%", "method.regrow_every=2", "method.growth_batches=0", "backbone.l2_end=0"],
+    "one_shot": ["budget.limit=30%"],
+    "one_shot, finetune": ["budget.limit=30%", "method.retrain=finetune", "method.dense_epochs=4"],
+    "one_shot, none": ["budget.limit=30%", "method.retrain=none"],
+    "lottery": ["budget.limit=50%", "method.cut=0.4", "method.round_epochs=3"],
+    "without_rewinding": ["budget.limit=50%", "method.cut=0.4"],
+    "without_rewinding, continue": ["budget.limit=50%", "method.cut=0.4", "method.mode=continue"],
     "dsl, random, joint": ["budget.limit=1800B", "method.grow=random", "method.regrow_every=2", "method.scope=joint"],
 }
 NETWORKS = {
@@ -67,7 +74,7 @@ def settings(data_file):
 
 def files_of(folder):
     tensors = {}
-    for path in ("checkpoint/best.safetensors", "checkpoint/last.safetensors", "model/tables.safetensors"):
+    for path in ("checkpoint/train.train.safetensors", "checkpoint/last.safetensors", "model/tables.safetensors"):
         arrays, _ = read_tensors(folder / path)
         tensors |= {f"{path}:{name}": array.tobytes() for name, array in arrays.items()}
     metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -122,12 +129,42 @@ def test_result_has_the_promised_keys_and_keeps_to_the_budget(settings, tmp_path
     } <= result["cost"].keys()  # fmt: skip
     assert {"recall@20", "ndcg@20", "hr@20", "recall_capped@5", "precision@5", "mrr@5"} <= result["test"].keys()
     assert result["budget"]["dense_weights"] == 70 * 16
-    limits = {"dense": 1.0, "narrow": 0.5, "dsl, random, joint": 1.0}
-    assert 0 < result["budget"]["share"] <= limits.get(method, 0.3)
+    limit = result["budget"]["limit"] or "100%"
+    assert 0 < result["budget"]["share"] <= (float(limit[:-1]) / 100 if limit.endswith("%") else 1)
     if method == "dsl, random, joint":
         assert 1800 - 4 < result["budget"]["deployed_bytes"] <= 1800
     tables, _ = read_tensors(tmp_path / "run/model/tables.safetensors")
     assert sum(array.nbytes for array in tables.values()) == result["budget"]["deployed_bytes"]
+
+
+def weights_of(folder):
+    """The deployed weights of a model of one table, zeros where it has none."""
+    model = load_model(folder / "model")
+    return model.tables["node"].read_range(0, 70)
+
+
+def test_what_is_cut_is_the_best_dense_table(settings, tmp_path):
+    run.start(settings("dense"), tmp_path / "dense", Observer())
+    for name in ("one_shot, none", "one_shot"):
+        run.start(settings(name), tmp_path / name, Observer())
+    dense, cut, again = (weights_of(tmp_path / name) for name in ("dense", "one_shot, none", "one_shot"))
+    largest = np.abs(dense) >= np.sort(np.abs(dense).reshape(-1))[-int(0.3 * 70 * 16)]
+    np.testing.assert_array_equal(cut, np.where(largest, dense, 0))
+    np.testing.assert_array_equal(again != 0, largest)
+
+
+def test_the_ledger_has_every_training_of_a_method(settings, tmp_path):
+    result = run.start(settings("lottery", "training.refit=true"), tmp_path / "run", Observer())
+    stages, dense = result["cost"]["stages"], run.start(settings("dense"), tmp_path / "dense", Observer())
+    assert [(each["phase"], each["name"]) for each in stages] == [
+        (phase, name) for phase in ("train", "refit") for name in ("dense", "round 1", "train")
+    ]
+    assert [sum(each["slots"]) for each in stages[:3]] == [0, 672, 560]
+    assert result["budget"]["slots"] == 560
+    assert result["cost"]["peak_table_bytes"] == dense["cost"]["peak_table_bytes"] == stages[0]["peak_table_bytes"]
+    for figure in ("nominal", "executed"):
+        assert result["cost"][f"macs_{figure}_training"] == sum(each[f"macs_{figure}"] for each in stages)
+    assert len(list((tmp_path / "run/checkpoint").iterdir())) == 2
 
 
 def test_it_learns_and_deploys_the_best_epoch(settings, tmp_path):

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from resprout.training.observers import EpochRecord, Observer, Plan
+from resprout.training.observers import EpochRecord, Observer, Plan, label
 
 
 def watcher(monitor: str, console: Console | None = None, title: str = "") -> Observer:
@@ -25,11 +25,10 @@ class Bar(Observer):
         self._monitor, self._console, self._title = monitor, console, title
         self._progress: Progress | None = None
         self._task = TaskID(0)
-        self._best = float("-inf")
 
     def begin(self, plan: Plan) -> None:
         """See `Observer.begin`."""
-        self._plan = plan
+        self._plan, self._best = plan, float("-inf")
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -70,7 +69,7 @@ class Bar(Observer):
             self._progress = None
 
     def _described(self, epoch: int) -> str:
-        return f"{self._title} {self._plan.phase} {epoch}/{self._plan.epochs}".lstrip()
+        return f"{self._title} {label(self._plan.phase, self._plan.stage)} {epoch}/{self._plan.epochs}".lstrip()
 
 
 class Lines(Observer):
@@ -87,7 +86,8 @@ class Lines(Observer):
         """See `Observer.epoch`."""
         if not record.metrics and record.epoch < self._plan.epochs:
             return
-        parts = [f"{self._title} {record.phase} {record.epoch}/{self._plan.epochs}".lstrip(), f"loss {record.loss:.4f}"]
+        name = f"{self._title} {label(record.phase, record.stage)}".lstrip()
+        parts = [f"{name} {record.epoch}/{self._plan.epochs}", f"loss {record.loss:.4f}"]
         if self._monitor in record.metrics:
             parts.append(f"{self._monitor} {record.metrics[self._monitor]:.4f}" + (" best" if record.best else ""))
         done = record.epoch - self._plan.first_epoch

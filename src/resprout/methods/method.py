@@ -28,6 +28,10 @@ class Stage:
 
     storage: "dense" or "packed"; widths: columns of each table; slots: weights of each packed table (empty for dense);
     scale_start: see `tables.build`; deployed: whether its tables are the result.
+    mask_from: the earlier stage whose largest weights get the slots, table by table; at random if none.
+    values_from: the earlier stage whose weights, network included, it starts with; if none, with draw number `draw` of
+    starting values: 0 is that of the seed, which every first stage has.
+    epochs: how many to train; as many as `training.epochs` says if none.
     """
 
     name: str
@@ -36,6 +40,10 @@ class Stage:
     slots: tuple[int, ...] = ()
     scale_start: bool = False
     deployed: bool = True
+    mask_from: str | None = None
+    values_from: str | None = None
+    draw: int = 0
+    epochs: int | None = None
 
 
 @dataclass(frozen=True)

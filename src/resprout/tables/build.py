@@ -1,30 +1,54 @@
 """Tables from a plan: the one place that knows all kinds of storage."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from resprout.budget import Shape
 from resprout.errors import SettingsError
-from resprout.kernels.contract import Backend
+from resprout.kernels.contract import F32, Backend, ScoreBlocks
 from resprout.tables.dense import DenseTable
 from resprout.tables.initial import Start
 from resprout.tables.packed import PackedTable
-from resprout.tables.table import Table
+from resprout.tables.table import BLOCK_VALUES, Table
 
 
 def build_tables(
-    shapes: Sequence[Shape], storage: str, slots: Sequence[int], start: Start, scale_start: bool, backend: Backend
+    shapes: Sequence[Shape],
+    storage: str,
+    slots: Sequence[int],
+    start: Start,
+    scale_start: bool,
+    backend: Backend,
+    mask_from: Mapping[str, Table] | None = None,
+    values_from: Mapping[str, Table] | None = None,
 ) -> dict[str, Table]:
     """A table with starting values for each shape, by name.
 
     slots: one number a table for packed storage; without meaning for dense. scale_start: starting values times
     1/sqrt(density), so that products of two packed rows begin about as large as those of dense rows.
+    mask_from: tables whose largest weights get the slots, instead of random positions; where fewer weights than slots
+    are not 0, fewer slots are made. values_from: tables whose weights stand in for starting values.
     """
-    if storage == "dense":
-        return {shape.name: DenseTable.start(shape, start, backend) for shape in shapes}
-    if storage != "packed":
-        raise SettingsError(f"unknown table storage {storage!r}; valid are: dense, packed")
     tables: dict[str, Table] = {}
-    for shape, count in zip(shapes, slots, strict=True):
-        factor = (shape.weights / count) ** 0.5 if scale_start else 1.0
-        tables[shape.name] = PackedTable.start(shape, count, start.scaled(factor), backend)
+    for k, shape in enumerate(shapes):
+        if storage == "dense":
+            tables[shape.name] = DenseTable.start(shape, start, backend)
+        elif storage == "packed":
+            factor = (shape.weights / slots[k]) ** 0.5 if scale_start else 1.0
+            larger = weights_of(mask_from[shape.name]) if mask_from is not None else None
+            tables[shape.name] = PackedTable.start(shape, slots[k], start.scaled(factor), backend, larger)
+        else:
+            raise SettingsError(f"unknown table storage {storage!r}; valid are: dense, packed")
+        if values_from is not None:
+            tables[shape.name].take_weights(weights_of(values_from[shape.name]))
     return tables
+
+
+def weights_of(table: Table) -> ScoreBlocks:
+    """The weights of a table, zeros where it has none, block of rows by block of rows."""
+    rows, step = table.shape.rows, max(1, BLOCK_VALUES // table.shape.width)
+
+    def blocks() -> Iterator[tuple[int, F32]]:
+        for first in range(0, rows, step):
+            yield first, table.read_range(first, min(first + step, rows))
+
+    return blocks

@@ -5,7 +5,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from resprout.budget import Shape
-from resprout.kernels.contract import F32, AdamStep, Backend, DenseRows
+from resprout.kernels.contract import F32, AdamStep, Backend, DenseRows, ScoreBlocks
 from resprout.tables.initial import Start
 from resprout.tables.table import Table, aligned_empty
 
@@ -59,6 +59,11 @@ class DenseTable(Table):
         if training:
             arrays |= dict(zip(("moment_1", "moment_2"), self.moments, strict=True))
         return arrays
+
+    def take_weights(self, weights: ScoreBlocks) -> None:
+        """See `Table.take_weights`."""
+        for first, block in weights():
+            self.values[first : first + len(block)] = block
 
     def load_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
         """See `Table.load_arrays`."""

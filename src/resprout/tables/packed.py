@@ -24,15 +24,20 @@ class PackedTable(Table):
         self._moments: tuple[F32, F32] | None = None
 
     @classmethod
-    def start(cls, shape: Shape, slots: int, start: Start, backend: Backend) -> "PackedTable":
-        """A table with exactly `slots` slots at random positions, with starting values; no dense table is made."""
+    def start(
+        cls, shape: Shape, slots: int, start: Start, backend: Backend, scores: ScoreBlocks | None = None
+    ) -> "PackedTable":
+        """A table with exactly `slots` slots, with starting values; no dense table is made.
+
+        The slots lie where `scores` are largest, fewer if fewer are not 0; at random positions without them.
+        """
         mask: NDArray[Any] = np.zeros(
             (shape.rows, -(-mask_row_bytes(shape.width) // 2)), np.uint8 if shape.width <= 8 else np.uint16
         )
-        backend.choose_positions(random_scores(shape, start.mask_key(shape.name), backend), slots, mask)
+        backend.choose_positions(scores or random_scores(shape, start.mask_key(shape.name), backend), slots, mask)
         starts: NDArray[Any] = np.zeros(shape.rows + 1, np.int32 if start_bytes(slots) == 4 else np.int64)
         np.cumsum(np.bitwise_count(mask).sum(1, dtype=np.int64), out=starts[1:])
-        rows = PackedRows(mask, starts, np.empty(slots, np.float32))
+        rows = PackedRows(mask, starts, np.empty(starts[-1], np.float32))
         uniform, scale = start.spread(shape)
         backend.fill_packed(start.key(shape.name), uniform, scale, rows, shape.width)
         return cls(shape, rows, backend)
@@ -71,6 +76,14 @@ class PackedTable(Table):
         self._rows = self._rows._replace(**{k: v.copy() for k, v in arrays.items() if k in PackedRows._fields})
         if "moment_1" in arrays:
             self._moments = arrays["moment_1"].copy(), arrays["moment_2"].copy()
+
+    def take_weights(self, weights: ScoreBlocks) -> None:
+        """See `Table.take_weights`."""
+        mask, starts, values = self._rows
+        for first, block in weights():
+            rows = slice(first, first + len(block))
+            bits = np.unpackbits(mask[rows].view(np.uint8), axis=1, bitorder="little", count=self.shape.width)
+            values[starts[first] : starts[first + len(block)]] = block[bits.astype(bool)]
 
     def apply_moves(self, toggle: Mask) -> None:
         """Drops the slots and grows the positions marked in `toggle`, which is used up.

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from resprout.budget import MemoryUse, Shape
-from resprout.kernels.contract import F32, I32, AdamStep, Backend, Rows
+from resprout.kernels.contract import F32, I32, AdamStep, Backend, Rows, ScoreBlocks
 from resprout.tables.gradients import Gradient
 
 # A block of gradients should stay in the second-level caches between its making and its use: 1 MiB at width 64.
@@ -54,6 +54,10 @@ class Table(ABC):
     @abstractmethod
     def load_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Takes back what `arrays` gave; kinds that are missing stay as they are."""
+
+    @abstractmethod
+    def take_weights(self, weights: ScoreBlocks) -> None:
+        """Sets the weights that exist to those at their positions in blocks of whole rows; moments are not touched."""
 
     def memory(self, training: bool) -> MemoryUse:
         """Bytes by kind that the table holds in training, or deployed."""

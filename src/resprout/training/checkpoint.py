@@ -1,13 +1,14 @@
 """Where a training stands, on disk after every epoch: one file, replaced in one piece.
 
-`checkpoint/last.safetensors` has tables and network with their moments and, as metadata, progress and the method's
-state; `checkpoint/best.safetensors` the deployed parts of the best epoch so far. The best one is written first: a kill
-between the two costs one epoch, which is then trained again and writes the same file.
+`checkpoint/last.safetensors` has tables and network with their moments and, as metadata, what is done, progress and the
+method's state; `checkpoint/PHASE.STAGE.safetensors` the deployed parts of a stage's best epoch so far, and of what it
+ended with once it is done. The best one is written first: a kill between the two costs one epoch, which is then trained
+again and writes the same file.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,66 +17,105 @@ from resprout.backbones.backbone import Backbone
 from resprout.errors import RunError
 from resprout.methods.method import Hooks, Stage
 from resprout.tables.table import Table
+from resprout.training.cost import Spent
 from resprout.training.loop import Progress
 from resprout.training.optimizer import Optimizer
 
-FORMAT = "resprout-checkpoint-1"
+FORMAT = "resprout-checkpoint-2"
 # no table's name has a slash
 _NETWORK, _MOMENTS = "network/", "moments/"
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """Where a run stands. finished: stages that are done; phase: "train" or "refit" of the stage after them."""
+class Part:
+    """One stage of the method in one phase of the run: "train", or "refit" with the validation data too."""
 
-    finished: tuple[Stage, ...]
     phase: str
-    progress: Progress
-    hooks: dict[str, int]
-    chosen: Progress | None
-    """How the phase "train" ended, once "refit" has begun."""
+    stage: Stage
+
+
+@dataclass(frozen=True)
+class Done:
+    """A part that is over, and what it took."""
+
+    part: Part
+    spent: Spent
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run stands: the parts that are done, and progress and hooks of the one after them."""
+
+    done: tuple[Done, ...] = ()
+    progress: Progress = field(default_factory=Progress)
+    hooks: Mapping[str, int] = field(default_factory=dict)
 
 
 class Checkpoints:
     """The checkpoint folder of a run."""
 
     def __init__(self, folder: Path) -> None:
-        self.last, self.best = folder / "last.safetensors", folder / "best.safetensors"
+        self._folder, self._last = folder, folder / "last.safetensors"
 
-    def save(self, about: Checkpoint, model: Backbone, optimizer: Optimizer, is_best: bool) -> None:
+    def save(self, about: Checkpoint, model: Backbone, optimizer: Optimizer) -> None:
         """Writes the state after an epoch."""
         network = _prefixed(_NETWORK, model.network_arrays())
-        if is_best:
-            write_tensors(self.best, _arrays(model.tables, training=False) | network, {"format": FORMAT})
-        state = {"format": FORMAT, "state": json.dumps(asdict(about))}
         moments = _prefixed(_MOMENTS, optimizer.arrays())
-        write_tensors(self.last, _arrays(model.tables, training=True) | network | moments, state)
+        self._write_last(about, _arrays(model.tables, training=True) | network | moments)
 
-    def load(self) -> Checkpoint | None:
-        """Where the run stands; None if it has no checkpoint yet."""
-        if not self.last.exists():
-            return None
-        _, about = read_tensors(self.last)
+    def begin_next(self, about: Checkpoint) -> None:
+        """Writes that a part is done, and nothing of the next begun."""
+        self._write_last(about, {})
+
+    def save_model(self, part: Part, model: Backbone) -> None:
+        """Writes what a part has come to: its best epoch so far, or its end."""
+        arrays = _arrays(model.tables, training=False) | _prefixed(_NETWORK, model.network_arrays())
+        write_tensors(self._file(part), arrays, {"format": FORMAT})
+
+    def has_model(self, part: Part) -> bool:
+        """Whether `save_model` has been called for the part."""
+        return self._file(part).exists()
+
+    def load(self) -> Checkpoint:
+        """Where the run stands; at its beginning if nothing is written yet."""
+        if not self._last.exists():
+            return Checkpoint()
+        _, about = read_tensors(self._last)
         if about.get("format") != FORMAT:
-            raise RunError(f"{self.last}: format {about.get('format')!r}, expected {FORMAT!r}; train again elsewhere")
+            raise RunError(f"{self._last}: format {about.get('format')!r}, expected {FORMAT!r}; train again elsewhere")
         state = json.loads(about["state"])
-        return Checkpoint(
-            finished=tuple(_stage(stage) for stage in state["finished"]),
-            phase=state["phase"],
-            progress=Progress(**state["progress"]),
-            hooks=state["hooks"],
-            chosen=None if state["chosen"] is None else Progress(**state["chosen"]),
-        )
+        return Checkpoint(tuple(map(_done, state["done"])), Progress(**state["progress"]), state["hooks"])
 
     def restore(self, checkpoint: Checkpoint, model: Backbone, optimizer: Optimizer, hooks: Hooks) -> None:
         """Puts model, optimizer and hooks where the checkpoint left them."""
-        arrays = _load(self.last, model)
-        optimizer.load_arrays(_part(_MOMENTS, arrays))
+        arrays = _load(self._last, model)
+        optimizer.load_arrays(_part_of(_MOMENTS, arrays))
         hooks.load_state(checkpoint.hooks)
 
-    def restore_best(self, model: Backbone) -> None:
-        """Puts the model where it was after the best epoch."""
-        _load(self.best, model)
+    def load_model(self, part: Part, model: Backbone) -> None:
+        """Puts the model where `save_model` left it."""
+        _load(self._file(part), model)
+
+    def load_tables(self, part: Part, tables: Mapping[str, Table]) -> None:
+        """Puts tables where `save_model` left them."""
+        _load_tables(read_tensors(self._file(part))[0], tables)
+
+    def load_network(self, part: Part, model: Backbone) -> None:
+        """Puts all but the tables where `save_model` left it."""
+        model.load_network(_part_of(_NETWORK, read_tensors(self._file(part))[0]))
+
+    def keep_only(self, parts: Sequence[Part]) -> None:
+        """Deletes the models of all parts but these."""
+        kept = {self._last, *map(self._file, parts)}
+        for path in self._folder.glob("*.safetensors"):
+            if path not in kept:
+                path.unlink()
+
+    def _file(self, part: Part) -> Path:
+        return self._folder / f"{part.phase}.{part.stage.name}.safetensors"
+
+    def _write_last(self, about: Checkpoint, arrays: Arrays) -> None:
+        write_tensors(self._last, arrays, {"format": FORMAT, "state": json.dumps(asdict(about))})
 
 
 def _arrays(tables: Mapping[str, Table], training: bool) -> Arrays:
@@ -84,20 +124,29 @@ def _arrays(tables: Mapping[str, Table], training: bool) -> Arrays:
 
 def _load(path: Path, model: Backbone) -> Arrays:
     arrays, _ = read_tensors(path)
-    for name, table in model.tables.items():
-        table.load_arrays(_part(f"{name}.", arrays))
-    model.load_network(_part(_NETWORK, arrays))
+    _load_tables(arrays, model.tables)
+    model.load_network(_part_of(_NETWORK, arrays))
     return arrays
+
+
+def _load_tables(arrays: Arrays, tables: Mapping[str, Table]) -> None:
+    for name, table in tables.items():
+        table.load_arrays(_part_of(f"{name}.", arrays))
 
 
 def _prefixed(prefix: str, arrays: Arrays) -> Arrays:
     return {f"{prefix}{name}": array for name, array in arrays.items()}
 
 
-def _part(prefix: str, arrays: Arrays) -> Arrays:
+def _part_of(prefix: str, arrays: Arrays) -> Arrays:
     """The arrays whose names begin with `prefix`, without it."""
     return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _stage(values: dict[str, Any]) -> Stage:
-    return Stage(**{**values, "widths": tuple(values["widths"]), "slots": tuple(values["slots"])})
+def _done(values: Mapping[str, Any]) -> Done:
+    phase, stage = values["part"]["phase"], values["part"]["stage"]
+    spent = {**values["spent"], "progress": Progress(**values["spent"]["progress"])}
+    return Done(
+        Part(phase, Stage(**{**stage, "widths": tuple(stage["widths"]), "slots": tuple(stage["slots"])})),
+        Spent(**spent),
+    )

@@ -39,35 +39,44 @@ from resprout.training.loop import Progress
 
 @dataclass(frozen=True)
 class Spent:
-    """What one phase of training took."""
+    """What one training took. table_bytes: what tables held, by kind, with what the method needed for itself."""
 
     progress: Progress
+    table_bytes: Mapping[str, int]
     macs_nominal: int
     macs_executed: int
 
 
-def ledger(model: Backbone, hooks: Hooks, stage: Stage, phases: Mapping[str, Spent]) -> dict[str, Any]:
-    """The `cost` part of `result.json`: a trained model, and the phases of its stage by name."""
-    held = training_memory(model) + hooks.memory(model.tables)
-    taken = {phase: spent.progress for phase, spent in phases.items()}
+def ledger(model: Backbone, parts: Sequence[tuple[str, Stage, Spent]]) -> dict[str, Any]:
+    """The `cost` part of `result.json`: the deployed model, and phase, stage and costs of all its trainings."""
+    peak = max((spent.table_bytes for _, _, spent in parts), key=lambda held: sum(held.values()))
     return {
-        "train_seconds": sum(at.seconds for at in taken.values()),
-        "peak_table_bytes": held.total,
-        "table_bytes": dict(held.bytes_by_kind),
+        "train_seconds": sum(spent.progress.seconds for _, _, spent in parts),
+        "peak_table_bytes": sum(peak.values()),
+        "table_bytes": dict(peak),
         "peak_rss_bytes": memory.peak_bytes(),
-        "macs_nominal_training": sum(spent.macs_nominal for spent in phases.values()),
-        "macs_executed_training": sum(spent.macs_executed for spent in phases.values()),
+        "macs_nominal_training": sum(spent.macs_nominal for _, _, spent in parts),
+        "macs_executed_training": sum(spent.macs_executed for _, _, spent in parts),
         "macs_nominal_inference": nominal_inference(model),
         "macs_executed_inference": executed_inference(model),
         "stages": [
-            {**asdict(stage), "phase": phase, "epochs": at.epochs, "steps": at.steps, "seconds": at.seconds}
-            for phase, at in taken.items()
+            {
+                **asdict(stage),
+                "phase": phase,
+                "epochs": spent.progress.epochs,
+                "steps": spent.progress.steps,
+                "seconds": spent.progress.seconds,
+                "peak_table_bytes": sum(spent.table_bytes.values()),
+                "macs_nominal": spent.macs_nominal,
+                "macs_executed": spent.macs_executed,
+            }
+            for phase, stage, spent in parts
         ],
     }
 
 
 def spent(model: Backbone, hooks: Hooks, batches: Batches, progress: Progress, horizon: int) -> Spent:
-    """What the phase that ended at `progress` took; `horizon` is the number of epochs that its schedules are made for.
+    """What the training that ended at `progress` took; `horizon` is the number of epochs its schedules are made for.
 
     Counted on a random batch between two turns of the model's loss, on the tables as they are now.
     """
@@ -80,7 +89,8 @@ def spent(model: Backbone, hooks: Hooks, batches: Batches, progress: Progress, h
         executed += executed_step(model, batch) * len(steps)
         for factor, count in Counter(hooks.fresh_batches(steps, total)).items():
             executed += executed_step(model, batches.fresh(0, factor)) * count
-    return Spent(progress, int(nominal), executed)
+    held = training_memory(model) + hooks.memory(model.tables)
+    return Spent(progress, dict(held.bytes_by_kind), int(nominal), executed)
 
 
 def budget_use(model: Backbone, full: Sequence[Shape], budget: Budget | None) -> dict[str, Any]:

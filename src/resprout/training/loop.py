@@ -41,13 +41,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Task:
-    """What to train. epochs: where to stop; horizon: the epochs that learning rate and mask schedules are made for.
+    """What to train: a stage of the method in a phase of the run.
 
+    epochs: where to stop; horizon: the epochs that learning rate and mask schedules are made for.
     evaluate: validation metrics, or None to train `epochs` epochs without looking.
     save: called after each epoch with progress and whether it is the best so far.
     """
 
     phase: str
+    stage: str
     model: Backbone
     optimizer: Optimizer
     batches: Batches
@@ -65,7 +67,7 @@ def train(task: Task, progress: Progress, observer: Observer) -> Progress:
     Raises TrainingError at the first loss that is not a finite number.
     """
     slots = sum(table.slots for table in task.model.tables.values())
-    observer.begin(Plan(task.phase, task.epochs, task.batches.per_epoch, progress.epochs, slots))
+    observer.begin(Plan(task.phase, task.stage, task.epochs, task.batches.per_epoch, progress.epochs, slots))
     task.hooks.begin(_moment(task, progress.epochs, progress.steps))
     try:
         while progress.epochs < task.epochs and not _out_of_patience(task, progress):
@@ -141,6 +143,7 @@ def _out_of_patience(task: Task, progress: Progress) -> bool:
 def _record(task: Task, progress: Progress, loss: float, metrics: Metrics, is_best: bool) -> EpochRecord:
     return EpochRecord(
         phase=task.phase,
+        stage=task.stage,
         epoch=progress.epochs,
         step=progress.steps,
         loss=loss,

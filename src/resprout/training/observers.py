@@ -1,18 +1,27 @@
 """Who watches a training: what they are told, and the one who writes it down."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from resprout.artifact.files import write_text
 
 
+def label(phase: str, stage: str) -> str:
+    """What a phase of a stage is called on a screen; a stage called "train" has no name to tell it from others."""
+    if stage == "train":
+        return phase
+    return stage if phase == "train" else f"{stage}, {phase}"
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What is about to be trained. slots: weights that exist; phase: "train" or "refit"."""
+    """What is about to be trained. phase: "train" or "refit"; stage: its name; slots: weights that exist."""
 
     phase: str
+    stage: str
     epochs: int
     steps_per_epoch: int
     first_epoch: int
@@ -27,6 +36,7 @@ class EpochRecord:
     """
 
     phase: str
+    stage: str
     epoch: int
     step: int
     loss: float
@@ -87,19 +97,23 @@ class MetricsFile(Observer):
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def keep(self, phase: str, epochs: int) -> None:
-        """Drops what stands behind that epoch of that phase: what came after the last checkpoint is trained again."""
+    def keep(self, epochs: Mapping[tuple[str, str], int]) -> None:
+        """Drops what came after the last checkpoint, for that is trained again.
+
+        epochs: how many of each (phase, stage) are done; none of those that are missing.
+        """
         if not self._path.exists():
             return
-        order = {"train": 0, "refit": 1}
-        lines = []
-        for line in self._path.read_text("utf-8").splitlines():
-            record = json.loads(line)
-            if (order[record["phase"]], record["epoch"]) <= (order[phase], epochs):
-                lines.append(line + "\n")
-        write_text(self._path, "".join(lines))
+        lines = self._path.read_text("utf-8").splitlines(keepends=True)
+        records = map(json.loads, lines)
+        kept = (line for line, at in zip(lines, records, strict=True) if at["epoch"] <= epochs.get(_part(at), 0))
+        write_text(self._path, "".join(kept))
 
     def epoch(self, record: EpochRecord) -> None:
         """See `Observer.epoch`."""
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(record)) + "\n")
+
+
+def _part(record: Mapping[str, Any]) -> tuple[str, str]:
+    return record["phase"], record["stage"]

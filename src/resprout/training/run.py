@@ -1,6 +1,6 @@
 """A run from settings to result: data, stages, checkpoints, the one look at the test data, the model folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ from resprout.data.batches import Batches
 from resprout.errors import BudgetExceeded, SettingsError
 from resprout.kernels import select
 from resprout.methods.method import Allowance, Method, Stage
+from resprout.rng import stream_key
 from resprout.tables.build import build_tables
 from resprout.tables.initial import Start
+from resprout.tables.table import Table
 from resprout.training import cost, memory
-from resprout.training.checkpoint import Checkpoint, Checkpoints
+from resprout.training.checkpoint import Checkpoint, Checkpoints, Done, Part
 from resprout.training.folder import RunFolder
 from resprout.training.loop import Metrics, Progress, Task, train
 from resprout.training.observers import MetricsFile, Observer, Observers
@@ -75,75 +77,72 @@ class _Run:
         self.observer = Observers((observer, self.metrics_file))
 
     def go_on(self) -> dict[str, Any]:
-        """Trains what is left of the run."""
+        """Trains what is left of the run, stage by stage and phase by phase."""
         memory.reset_peak()
-        at = self.checkpoints.load() or Checkpoint((), "train", Progress(), {}, None)
-        self.metrics_file.keep(at.phase, at.progress.epochs)
-        stage = self.method.next_stage(at.finished, self.allowance)
-        if stage is None:
-            raise SettingsError(f"method {self.settings.method_name!r} has nothing left to train")
-        if at.phase == "train":
-            chosen = self._train(stage, at)
-            at = Checkpoint(at.finished, "refit", Progress(), {}, chosen)
-        else:
-            chosen = at.chosen or at.progress
-        model = self._model(stage, refit=False)
-        self.checkpoints.restore_best(model)
-        validation = self._evaluate(model, of="validation")
-        phases = {"train": self._spent(model, stage, chosen)}
-        if self.settings.training.refit:
-            model, progress = self._refit(stage, at, chosen)
-            phases["refit"] = self._spent(model, stage, progress)
-        return self._finish(model, stage, chosen, validation, phases)
+        at = self.checkpoints.load()
+        self.metrics_file.keep(self._epochs_by_part(at))
+        while (part := self._next(at.done)) is not None:
+            spent = self._train(part, at)
+            at = Checkpoint((*at.done, Done(part, spent)))
+            self.checkpoints.begin_next(at)
+        return self._finish(at.done)
 
-    def _train(self, stage: Stage, at: Checkpoint) -> Progress:
-        settings = self.settings.training
-        model = self._model(stage, refit=False)
+    def _next(self, done: Sequence[Done]) -> Part | None:
+        """All stages of training, then, if it is asked for, all of them once more on train and validation data."""
+        for phase in ("train", "refit") if self.settings.training.refit else ("train",):
+            finished = [each.part.stage for each in done if each.part.phase == phase]
+            stage = self.method.next_stage(finished, self.allowance)
+            if stage is not None:
+                return Part(phase, stage)
+        return None
+
+    def _epochs_by_part(self, at: Checkpoint) -> dict[tuple[str, str], int]:
+        epochs = {(each.part.phase, each.part.stage.name): each.spent.progress.epochs for each in at.done}
+        if (part := self._next(at.done)) is not None:
+            epochs[part.phase, part.stage.name] = at.progress.epochs
+        return epochs
+
+    def _train(self, part: Part, at: Checkpoint) -> cost.Spent:
+        settings, stage = self.settings.training, part.stage
+        model = self._starting_model(part, at.done)
         optimizer, hooks = Optimizer(model, settings), self.method.hooks(stage)
         if at.progress.epochs:
             self.checkpoints.restore(at, model, optimizer, hooks)
-        has_validation = len(self.prepared.split.validation) > 0
+        looks = part.phase == "train" and len(self.prepared.split.validation) > 0
 
         def save(progress: Progress, is_best: bool) -> None:
             _check_budget(model, stage)
-            state = Checkpoint(at.finished, "train", progress, hooks.state(), None)
-            self.checkpoints.save(state, model, optimizer, is_best or not has_validation)
+            if is_best:
+                self.checkpoints.save_model(part, model)
+            self.checkpoints.save(Checkpoint(at.done, progress, hooks.state()), model, optimizer)
 
-        look = (lambda: self._evaluate(model, of="validation")) if has_validation else None
-        batches = self._batches(model)
-        task = Task("train", model, optimizer, batches, hooks, settings, settings.epochs, settings.epochs, look, save)
-        return train(task, at.progress, self.observer)
+        look = (lambda: self._evaluate(model, of="validation")) if looks else None
+        batches, horizon = self._batches(model), self._horizon(stage)
+        epochs = horizon if part.phase == "train" else _chosen_epochs(_find(at.done, Part("train", stage)))
+        task = Task(part.phase, stage.name, model, optimizer, batches, hooks, settings, epochs, horizon, look, save)
+        progress = train(task, at.progress, self.observer)
+        if progress.best_epoch:
+            self.checkpoints.load_model(part, model)
+        else:
+            self.checkpoints.save_model(part, model)
+        return cost.spent(model, self.method.hooks(stage), batches, progress, horizon)
 
-    def _refit(self, stage: Stage, at: Checkpoint, chosen: Progress) -> tuple[Backbone, Progress]:
-        settings = self.settings.training
-        model = self._model(stage, refit=True)
-        optimizer, hooks = Optimizer(model, settings), self.method.hooks(stage)
-        if at.progress.epochs:
-            self.checkpoints.restore(at, model, optimizer, hooks)
+    def _horizon(self, stage: Stage) -> int:
+        return self.settings.training.epochs if stage.epochs is None else stage.epochs
 
-        def save(progress: Progress, _: bool) -> None:
-            _check_budget(model, stage)
-            state = Checkpoint(at.finished, "refit", progress, hooks.state(), chosen)
-            self.checkpoints.save(state, model, optimizer, is_best=False)
-
-        epochs = chosen.best_epoch or chosen.epochs
-        batches = self._batches(model)
-        task = Task("refit", model, optimizer, batches, hooks, settings, epochs, settings.epochs, None, save)
-        return model, train(task, at.progress, self.observer)
-
-    def _spent(self, model: Backbone, stage: Stage, progress: Progress) -> cost.Spent:
-        horizon = self.settings.training.epochs
-        return cost.spent(model, self.method.hooks(stage), self._batches(model), progress, horizon)
-
-    def _finish(
-        self, model: Backbone, stage: Stage, chosen: Progress, validation: Metrics, phases: Mapping[str, cost.Spent]
-    ) -> dict[str, Any]:
-        costs = cost.ledger(model, self.method.hooks(stage), stage, phases)
+    def _finish(self, done: Sequence[Done]) -> dict[str, Any]:
+        trained = next(each for each in reversed(done) if each.part.phase == "train")
+        model = self._trained_model(trained.part)
+        validation = self._evaluate(model, of="validation")
+        if self.settings.training.refit:
+            model = self._trained_model(Part("refit", trained.part.stage))
+        costs = cost.ledger(model, [(each.part.phase, each.part.stage, each.spent) for each in done])
         metrics = {"validation": validation, "test": self._evaluate(model, of="test")}
         save_model(self.folder.model, self._parts(model))
-        about = {"dataset": self.prepared.dataset.name, **describe(self.settings, chosen)}
+        about = {"dataset": self.prepared.dataset.name, **describe(self.settings, trained.spent.progress)}
         budget = cost.budget_use(model, self.allowance.shapes, self.settings.budget)
         write_json(self.folder.result, {**about, "budget": budget, **metrics, "cost": costs})
+        self.checkpoints.keep_only([trained.part])
         return self.folder.read_result()
 
     def _parts(self, model: Backbone) -> ModelParts:
@@ -165,15 +164,50 @@ class _Run:
             },
         )
 
-    def _model(self, stage: Stage, refit: bool) -> Backbone:
-        settings = self.settings
-        options = settings.backbone
-        start = Start(options.start, options.start_scale, settings.training.seed)
-        backend = select.choose(settings.training.backend).backend
+    def _starting_model(self, part: Part, done: Sequence[Done]) -> Backbone:
+        """A model as the stage begins with it."""
+        earlier = {each.part.stage.name: each.part for each in done if each.part.phase == part.phase}
+        sources = part.stage.mask_from, part.stage.values_from
+        tables = [None if name is None else self._trained_tables(earlier[name]) for name in sources]
+        model = self._model(part, *tables)
+        if part.stage.values_from is not None:
+            self.checkpoints.load_network(earlier[part.stage.values_from], model)
+        return model
+
+    def _trained_model(self, part: Part) -> Backbone:
+        """A model as the stage has left it."""
+        model = self._model(part)
+        self.checkpoints.load_model(part, model)
+        return model
+
+    def _trained_tables(self, part: Part) -> dict[str, Table]:
+        tables = self._tables(part.stage)
+        self.checkpoints.load_tables(part, tables)
+        return tables
+
+    def _model(
+        self,
+        part: Part,
+        mask_from: Mapping[str, Table] | None = None,
+        values_from: Mapping[str, Table] | None = None,
+    ) -> Backbone:
+        settings, seed = self.settings, _seed(self.settings, part.stage)
+        tables = self._tables(part.stage, mask_from, values_from)
+        train = self.prepared.train(part.phase == "refit")
+        return catalog.load_backbone(settings.backbone_name)(settings.backbone, tables, train, seed)
+
+    def _tables(
+        self,
+        stage: Stage,
+        mask_from: Mapping[str, Table] | None = None,
+        values_from: Mapping[str, Table] | None = None,
+    ) -> dict[str, Table]:
+        options = self.settings.backbone
+        start = Start(options.start, options.start_scale, _seed(self.settings, stage))
+        backend = select.choose(self.settings.training.backend).backend
         shapes = [shape.narrowed(width) for shape, width in zip(self.allowance.shapes, stage.widths, strict=True)]
-        tables = build_tables(shapes, stage.storage, stage.slots, start, stage.scale_start, backend)
-        return catalog.load_backbone(settings.backbone_name)(
-            options, tables, self.prepared.train(refit), settings.training.seed
+        return build_tables(
+            shapes, stage.storage, stage.slots, start, stage.scale_start, backend, mask_from, values_from
         )
 
     def _batches(self, model: Backbone) -> Batches:
@@ -186,8 +220,22 @@ class _Run:
 
 def _check_budget(model: Backbone, stage: Stage) -> None:
     total = sum(table.slots for table in model.tables.values())
-    if stage.slots and total != sum(stage.slots):
+    if stage.slots and total > sum(stage.slots):
         raise BudgetExceeded(f"the tables hold {total:,} slots, their budget is {sum(stage.slots):,}")
+
+
+def _seed(settings: Settings, stage: Stage) -> int:
+    """The seed of starting values and of a network: the run's, or one of its own for each further draw."""
+    seed = settings.training.seed
+    return stream_key(seed, "draw", stage.draw) % 2**63 if stage.draw else seed
+
+
+def _find(done: Sequence[Done], part: Part) -> Progress:
+    return next(each.spent.progress for each in done if each.part == part)
+
+
+def _chosen_epochs(progress: Progress) -> int:
+    return progress.best_epoch or progress.epochs
 
 
 def describe(settings: Settings, chosen: Progress) -> dict[str, Any]:
@@ -197,5 +245,5 @@ def describe(settings: Settings, chosen: Progress) -> dict[str, Any]:
         "method": settings.method_name,
         "seed": settings.training.seed,
         "refit": settings.training.refit,
-        "epochs": {"trained": chosen.epochs, "chosen": chosen.best_epoch or chosen.epochs},
+        "epochs": {"trained": chosen.epochs, "chosen": _chosen_epochs(chosen)},
     }

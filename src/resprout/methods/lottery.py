@@ -1,0 +1,67 @@
+"""Lottery tickets of tables: LTH-MRS (Wang et al., arXiv 2108.00944), iterative magnitude pruning with rewinding."""
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+from pydantic import Field
+
+from resprout.methods import method
+from resprout.methods.method import Allowance, Stage, needed
+
+
+class Options(method.Options):
+    """Options of `lottery`."""
+
+    cut: float = Field(0.1, gt=0, lt=1, description="share of the weights that are left which a round cuts off")
+    round_epochs: int | None = Field(None, ge=1, description="epochs of each round; training.epochs if not given")
+
+
+class Lottery(method.Method):
+    """Rounds: each trains from the same starting values with a mask of the largest weights of the round before.
+
+    A share of `(1 - cut)^r` of the weights is left in round r; the last round has exactly the budget.
+    """
+
+    Options = Options
+    summary = "rounds of training, each cutting the smallest weights and starting over (LTH-MRS)"
+
+    def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
+        """See `Method.next_stage`."""
+        return next_round(finished, allowance, self.options, "lottery")
+
+
+def next_round(
+    finished: Sequence[Stage], allowance: Allowance, options: Any, name: str, **sources: Any
+) -> Stage | None:
+    """The round after those that are finished; `sources` say where its weights begin, if not with those of the seed."""
+    plan = densities(allowance, options.cut, name)
+    if len(finished) == len(plan):
+        return None
+    number, slots = len(finished), plan[len(finished)]
+    last = number == len(plan) - 1
+    if number == 0:
+        return Stage("dense", "dense", allowance.widths, deployed=False, epochs=options.round_epochs)
+    return Stage(
+        "train" if last else f"round {number}",
+        "packed",
+        allowance.widths,
+        slots,
+        deployed=last,
+        mask_from=finished[-1].name,
+        epochs=options.round_epochs,
+        **sources,
+    )
+
+
+def densities(allowance: Allowance, cut: float, name: str) -> list[tuple[int, ...]]:
+    """Slots of each table in each round: all of them, `(1 - cut)^r` of them, and in the last those of the budget."""
+    goal = tuple(needed(allowance, name).slots(allowance.shapes))
+    weights = [shape.weights for shape in allowance.shapes]
+    rounds: list[tuple[int, ...]] = []
+    for r in count():
+        slots = tuple(max(least, int(whole * (1 - cut) ** r)) for whole, least in zip(weights, goal, strict=True))
+        rounds.append(slots)
+        if slots == goal:
+            return rounds
+    raise AssertionError("count() has no end")

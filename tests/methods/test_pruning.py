@@ -1,0 +1,63 @@
+"""Methods that prune: what their stages are, and where their weights come from."""
+
+import numpy as np
+import pytest
+
+from resprout.budget import Budget, Shape
+from resprout.methods import lottery, one_shot, without_rewinding
+from resprout.methods.method import Allowance
+
+SHAPES = (Shape("user", 100, 10), Shape("item", 30, 10))
+
+
+def stages_of(method, budget):
+    """All stages, each asked for twice: the answer must not change."""
+    allowance, stages = Allowance(SHAPES, Budget.parse(budget)), []
+    while (stage := method.next_stage(stages, allowance)) is not None:
+        assert stage == method.next_stage(stages, allowance)
+        stages.append(stage)
+    return stages
+
+
+def shares(stages):
+    return [sum(stage.slots) / 1300 if stage.slots else 1.0 for stage in stages]
+
+
+def test_rounds_of_a_lottery_keep_nine_tenths_each():
+    stages = stages_of(lottery.Lottery(lottery.Options()), "50%")
+    np.testing.assert_allclose(shares(stages), [*(0.9**r for r in range(7)), 0.5], atol=1 / 1300)
+    assert stages[-1].slots == (500, 150)
+    assert [stage.deployed for stage in stages] == [False] * 7 + [True]
+    assert [stage.mask_from for stage in stages] == [None, *(stage.name for stage in stages[:-1])]
+    assert {(stage.values_from, stage.draw) for stage in stages} == {(None, 0)}
+    assert len({stage.name for stage in stages}) == 8
+
+
+@pytest.mark.parametrize(("budget", "rounds"), [("20%", 17), ("10%", 23), ("5%", 30)])
+def test_a_lottery_has_as_many_rounds_as_its_authors(budget, rounds):
+    assert len(stages_of(lottery.Lottery(lottery.Options()), budget)) == rounds
+
+
+def test_rounds_without_rewinding_start_with_values_of_their_own():
+    options = without_rewinding.Options(cut=0.5)
+    stages = stages_of(without_rewinding.WithoutRewinding(options), "25%")
+    assert shares(stages) == [1.0, 0.5, 0.25]
+    assert [stage.draw for stage in stages] == [0, 1, 2]
+    assert {stage.values_from for stage in stages} == {None}
+
+
+def test_rounds_that_continue_start_with_the_values_of_the_last():
+    options = without_rewinding.Options(cut=0.5, mode="continue", round_epochs=4)
+    stages = stages_of(without_rewinding.WithoutRewinding(options), "25%")
+    assert [stage.values_from for stage in stages] == [None, "dense", "round 1"]
+    assert {(stage.draw, stage.epochs) for stage in stages} == {(0, 4)}
+
+
+@pytest.mark.parametrize(
+    ("retrain", "values_from", "epochs"), [("rewind", None, None), ("finetune", "dense", None), ("none", "dense", 0)]
+)
+def test_one_shot_has_two_stages(retrain, values_from, epochs):
+    dense, final = stages_of(one_shot.OneShot(one_shot.Options(retrain=retrain)), "20%")
+    assert (dense.storage, dense.deployed, final.deployed) == ("dense", False, True)
+    assert (final.mask_from, final.values_from, final.epochs) == ("dense", values_from, epochs)
+    assert final.slots == (200, 60)

@@ -1,0 +1,71 @@
+"""Tables that take their mask or their weights from others."""
+
+import numpy as np
+import pytest
+
+from resprout.budget import Shape
+from resprout.kernels.select import choose
+from resprout.tables.build import build_tables
+from resprout.tables.initial import Start
+
+START = Start("normal", 0.1, 5)
+
+
+def build(width, storage, slots=0, **sources):
+    return build_tables(
+        [Shape("table", 50, width)], storage, [slots], START, sources.pop("scale", False), choose().backend, **sources
+    )
+
+
+def weights(tables):
+    return tables["table"].read_range(0, 50)
+
+
+def trained(width):
+    """A dense table whose weights are not its starting values."""
+    tables = build(width, "dense")
+    tables["table"].values[:] = np.random.default_rng(width).standard_normal((50, width))
+    return tables
+
+
+@pytest.fixture(params=[3, 8, 33, 64])
+def width(request):
+    return request.param
+
+
+def largest(values, count):
+    """Where the `count` largest lie."""
+    chosen = np.zeros(values.size, bool)
+    chosen[np.argsort(-np.abs(values).reshape(-1))[:count]] = True
+    return chosen.reshape(values.shape)
+
+
+def test_a_mask_of_the_largest_weights_with_starting_values(width):
+    source, start, count = trained(width), build(width, "dense"), 50 * width // 3
+    tables = build(width, "packed", count, mask_from=source)
+    assert tables["table"].slots == count
+    np.testing.assert_array_equal(weights(tables), np.where(largest(weights(source), count), weights(start), 0))
+    scaled = build(width, "packed", count, mask_from=source, scale=True)
+    np.testing.assert_allclose(weights(scaled), weights(tables) * (50 * width / count) ** 0.5, rtol=1e-6)
+
+
+def test_a_mask_of_the_largest_weights_with_these_weights(width):
+    source, count = trained(width), 50 * width // 3
+    once = build(width, "packed", count, mask_from=source, values_from=source)
+    np.testing.assert_array_equal(weights(once), np.where(largest(weights(source), count), weights(source), 0))
+    twice = build(width, "packed", count // 2, mask_from=once, values_from=once)
+    np.testing.assert_array_equal(weights(twice), np.where(largest(weights(source), count // 2), weights(source), 0))
+
+
+def test_values_at_random_positions_and_in_a_dense_table(width):
+    source = trained(width)
+    random, own = build(width, "packed", 40), build(width, "packed", 40, values_from=source)
+    np.testing.assert_array_equal(weights(own), np.where(weights(random) != 0, weights(source), 0))
+    np.testing.assert_array_equal(weights(build(width, "dense", values_from=source)), weights(source))
+
+
+def test_fewer_slots_where_fewer_weights_are_not_zero(width):
+    source = build(width, "packed", 30)
+    tables = build(width, "packed", 40, mask_from=source)
+    assert tables["table"].slots == 30
+    np.testing.assert_array_equal(weights(tables), weights(source))
