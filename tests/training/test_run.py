@@ -25,6 +25,8 @@ METHODS = {
     "lottery": ["budget.limit=50%", "method.cut=0.4", "method.round_epochs=3"],
     "without_rewinding": ["budget.limit=50%", "method.cut=0.4"],
     "without_rewinding, continue": ["budget.limit=50%", "method.cut=0.4", "method.mode=continue"],
+    "pep": ["budget.limit=50%", "method.threshold_start=-4", "method.pull=0.01"],
+    "pep, by row": ["budget.limit=50%", "method.thresholds=row", "method.search_epochs=3", "method.reinit=true"],
     "dsl, random, joint": ["budget.limit=1800B", "method.grow=random", "method.regrow_every=2", "method.scope=joint"],
 }
 NETWORKS = {

@@ -26,12 +26,14 @@ class Options(BaseModel):
 class Stage:
     """One training from start to end: data only, so it can be written down and compared.
 
-    storage: "dense" or "packed"; widths: columns of each table; slots: weights of each packed table (empty for dense);
+    storage: "dense", "packed" or "thresholded"; widths: columns of each table; slots: weights of each packed table, or
+    how many of a thresholded one are to be left (empty for dense);
     scale_start: see `tables.build`; deployed: whether its tables are the result.
     mask_from: the earlier stage whose largest weights get the slots, table by table; at random if none.
     values_from: the earlier stage whose weights, network included, it starts with; if none, with draw number `draw` of
     starting values: 0 is that of the seed, which every first stage has.
     epochs: how many to train; as many as `training.epochs` says if none.
+    judged: whether its best epoch on validation data is kept, and not its last.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Stage:
     values_from: str | None = None
     draw: int = 0
     epochs: int | None = None
+    judged: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,10 @@ class Hooks:
 
     def after_epoch(self, moment: Moment) -> None:
         """After the last batch of an epoch."""
+
+    def is_over(self) -> bool:
+        """Whether the stage has reached what it is for; asked before each epoch."""
+        return False
 
     def fresh_batches(self, steps: range, total_steps: int) -> Sequence[int]:
         """The factor of each fresh batch that it takes the gradient of after these steps; none unless it says so."""

@@ -1,6 +1,6 @@
 """Tables from a plan: the one place that knows all kinds of storage."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from resprout.budget import Shape
 from resprout.errors import SettingsError
@@ -9,6 +9,7 @@ from resprout.tables.dense import DenseTable
 from resprout.tables.initial import Start
 from resprout.tables.packed import PackedTable
 from resprout.tables.table import BLOCK_VALUES, Table
+from resprout.tables.thresholded import ThresholdedTable
 
 
 def build_tables(
@@ -25,30 +26,32 @@ def build_tables(
 
     slots: one number a table for packed storage; without meaning for dense. scale_start: starting values times
     1/sqrt(density), so that products of two packed rows begin about as large as those of dense rows.
-    mask_from: tables whose largest weights get the slots, instead of random positions; where fewer weights than slots
-    are not 0, fewer slots are made. values_from: tables whose weights stand in for starting values.
+    mask_from: tables whose most important weights get the slots, instead of random positions; where fewer weights than
+    slots are not 0, fewer slots are made. values_from: tables whose weights stand in for starting values.
     """
     tables: dict[str, Table] = {}
     for k, shape in enumerate(shapes):
         if storage == "dense":
             tables[shape.name] = DenseTable.start(shape, start, backend)
+        elif storage == "thresholded":
+            tables[shape.name] = ThresholdedTable.start(shape, start, backend)
         elif storage == "packed":
             factor = (shape.weights / slots[k]) ** 0.5 if scale_start else 1.0
-            larger = weights_of(mask_from[shape.name]) if mask_from is not None else None
+            larger = _blocks(shape, mask_from[shape.name].importance) if mask_from is not None else None
             tables[shape.name] = PackedTable.start(shape, slots[k], start.scaled(factor), backend, larger)
         else:
-            raise SettingsError(f"unknown table storage {storage!r}; valid are: dense, packed")
+            raise SettingsError(f"unknown table storage {storage!r}; valid are: dense, packed, thresholded")
         if values_from is not None:
-            tables[shape.name].take_weights(weights_of(values_from[shape.name]))
+            tables[shape.name].take_weights(_blocks(shape, values_from[shape.name].read_range))
     return tables
 
 
-def weights_of(table: Table) -> ScoreBlocks:
-    """The weights of a table, zeros where it has none, block of rows by block of rows."""
-    rows, step = table.shape.rows, max(1, BLOCK_VALUES // table.shape.width)
+def _blocks(shape: Shape, read: Callable[[int, int], F32]) -> ScoreBlocks:
+    """What `read(first row, last row)` gives, from a table's first row to its last."""
+    step = max(1, BLOCK_VALUES // shape.width)
 
     def blocks() -> Iterator[tuple[int, F32]]:
-        for first in range(0, rows, step):
-            yield first, table.read_range(first, min(first + step, rows))
+        for first in range(0, shape.rows, step):
+            yield first, read(first, min(first + step, shape.rows))
 
     return blocks

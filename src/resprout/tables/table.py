@@ -101,6 +101,10 @@ class Table(ABC):
         self.backend.read_range(first, self.stored, out)
         return out
 
+    def importance(self, first: int, last: int) -> F32:
+        """What decides which weights of rows `first` to `last` are kept, the larger the better; never where it is 0."""
+        return self.read_range(first, last)
+
 
 def aligned_empty(rows: int, width: int) -> F32:
     """An uninitialised float32 `[rows, width]` that begins on a cache line.

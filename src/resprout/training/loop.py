@@ -70,7 +70,7 @@ def train(task: Task, progress: Progress, observer: Observer) -> Progress:
     observer.begin(Plan(task.phase, task.stage, task.epochs, task.batches.per_epoch, progress.epochs, slots))
     task.hooks.begin(_moment(task, progress.epochs, progress.steps))
     try:
-        while progress.epochs < task.epochs and not _out_of_patience(task, progress):
+        while progress.epochs < task.epochs and not _out_of_patience(task, progress) and not task.hooks.is_over():
             begun = time.perf_counter()
             loss = _train_epoch(task, progress, observer)
             progress = progress.after(task.batches.per_epoch, time.perf_counter() - begun)

@@ -108,7 +108,7 @@ class _Run:
         optimizer, hooks = Optimizer(model, settings), self.method.hooks(stage)
         if at.progress.epochs:
             self.checkpoints.restore(at, model, optimizer, hooks)
-        looks = part.phase == "train" and len(self.prepared.split.validation) > 0
+        looks = part.phase == "train" and stage.judged and len(self.prepared.split.validation) > 0
 
         def save(progress: Progress, is_best: bool) -> None:
             _check_budget(model, stage)
@@ -220,7 +220,7 @@ class _Run:
 
 def _check_budget(model: Backbone, stage: Stage) -> None:
     total = sum(table.slots for table in model.tables.values())
-    if stage.slots and total > sum(stage.slots):
+    if stage.storage == "packed" and total > sum(stage.slots):
         raise BudgetExceeded(f"the tables hold {total:,} slots, their budget is {sum(stage.slots):,}")
 
 
