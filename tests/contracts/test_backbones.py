@@ -95,14 +95,18 @@ def test_a_checkerboard_is_learnt(name, storage):
 
 
 def test_the_gradient_agrees_with_finite_differences(name, storage):
-    """Along the gradient itself, in float64 where the loss is summed: a step of h changes the loss by h |g|^2."""
     seen, _ = checkerboard()
     model = make(name, seen, storage, start="normal", start_scale=LARGE.get(name, 0.5))
     for array in model.network_arrays().values():  # away from 0, where a layer with corners has no slope
         array += np.random.default_rng(0).normal(0, 0.1, array.shape).astype(np.float32)
     batch = a_batch(model)
     model.begin_step(100, 0.5)
-    model.loss(batch).backward()
+    check_gradient(model, lambda: model.loss(batch), name)
+
+
+def check_gradient(model, loss, name):
+    """Along the gradient itself, in float64 where it is summed: a step of h changes the loss by h |g|^2."""
+    loss().backward()
     gradients = {
         key: np.concatenate([block.copy() for _, block in table.gradient_blocks()])
         for key, table in model.tables.items()
@@ -123,7 +127,7 @@ def test_the_gradient_agrees_with_finite_differences(name, storage):
         for array, move in zip(values, moves, strict=True):
             array += np.float32(sign * h) * move
         with torch.no_grad():
-            losses.append(model.loss(batch).item())
+            losses.append(loss().item())
     assert (losses[0] - losses[1]) / (2 * h) == pytest.approx(square, rel=2e-2)
 
 
@@ -183,6 +187,32 @@ def test_scores_for_ranking_are_those_of_the_loss(name, storage, monkeypatch):
     scores = torch.from_numpy(scorer.scores(scorer.queries(np.arange(40, dtype=np.int32)), 0, 30).astype(np.float64))
     assert scores.std() > 0.01
     assert model.loss(batch).item() == pytest.approx(LOSS_OF_SCORES[name](scores, batch, model).item(), rel=1e-5)
+
+
+def test_pair_scores_are_those_of_the_ranking_and_their_gradient_that_of_finite_differences(name, storage):
+    seen, _ = checkerboard()
+    model = make(name, seen, storage, start="normal", start_scale=LARGE.get(name, 0.5))
+    for array in model.network_arrays().values():
+        array += np.random.default_rng(0).normal(0, 0.1, array.shape).astype(np.float32)
+    random = np.random.default_rng(1)
+    users = np.array([3, 39, 0], np.int32)
+    items = random.integers(0, 30, (3, 5)).astype(np.int32)
+    model.begin_step(100, 0.5)
+    scores, scorer = model.pair_scores(users, items), model.scorer()
+    ranked = scorer.scores(scorer.queries(users), 0, 30)
+    np.testing.assert_allclose(scores.detach(), np.take_along_axis(ranked, items, 1), rtol=2e-5, atol=2e-6)
+    direction = torch.from_numpy(random.standard_normal(items.shape).astype(np.float32))
+    check_gradient(model, lambda: (model.pair_scores(users, items) * direction).sum(), name)
+
+
+@pytest.mark.parametrize("name", ["mf", "lightgcn", "ultragcn"])
+def test_pair_scores_of_cosines(name, storage):
+    seen, _ = checkerboard()
+    model = make(name, seen, storage, start_scale=0.5, loss="softmax")
+    users, items = np.array([3, 39], np.int32), np.array([[0, 29], [7, 7]], np.int32)
+    scorer = model.scorer()
+    ranked = np.take_along_axis(scorer.scores(scorer.queries(users), 0, 30), items, 1)
+    np.testing.assert_allclose(model.pair_scores(users, items).detach(), ranked, rtol=2e-5)
 
 
 def test_scores_do_not_depend_on_blocks(name, storage):

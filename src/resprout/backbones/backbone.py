@@ -17,6 +17,7 @@ from resprout.data.batches import Batches, Sampling, TripletBatches
 from resprout.data.histories import Histories
 from resprout.errors import DataError
 from resprout.evaluation.evaluate import Scorer
+from resprout.kernels.contract import I32
 from resprout.rng import stream_key
 from resprout.schedules import decayed
 from resprout.tables.table import Table
@@ -108,6 +109,18 @@ class Backbone(ABC):
     @abstractmethod
     def loss(self, batch: Any) -> torch.Tensor:
         """The loss of a batch, a scalar; its backward pass leaves gradients in the tables and the network."""
+
+    @abstractmethod
+    def vectors(self, users: I32, items: I32) -> tuple[torch.Tensor, torch.Tensor]:
+        """The vectors by which users and items meet in a score, `[users, w]` and `[items, w]`, with gradients.
+
+        Users are of training; without noise.
+        """
+
+    def pair_scores(self, users: I32, items: I32) -> torch.Tensor:
+        """Scores `[users, n]` of items `[users, n]`, those that are ranked by, with gradients."""
+        of_users, of_items = self.vectors(users, items.reshape(-1))
+        return (of_users[:, None] * of_items.view(*items.shape, -1)).sum(2)
 
     @property
     def turns(self) -> tuple[float, ...]:

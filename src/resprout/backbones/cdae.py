@@ -86,9 +86,17 @@ class CDAE(backbone.Backbone):
 
     def hidden_of(self, known: Histories, users: I32) -> torch.Tensor:
         """The hidden layer of users by their known histories, `[users, width]`, without noise."""
-        starts, items = lists_of(known, users)
-        sums = autograd.bags(self.tables["item_in"], items, starts, np.ones(len(items), np.float32))
-        return torch.sigmoid(sums + self._user_rows(users) + self.biases["hidden"])
+        return self._hidden(known, users, self._user_rows(users))
+
+    def vectors(self, users: I32, items: I32) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `Backbone.vectors`: hidden layers and output rows."""
+        hidden = self._hidden(self.histories, users, autograd.rows(self.tables["user"], users))
+        return hidden, autograd.rows(self.tables["item_out"], items)
+
+    def pair_scores(self, users: I32, items: I32) -> torch.Tensor:
+        """See `Backbone.pair_scores`."""
+        scores: torch.Tensor = super().pair_scores(users, items) + self.biases["output"][torch.from_numpy(items)]
+        return scores
 
     def forward_multiply_adds(self, batch_size: int) -> int:
         """See `Backbone.forward_multiply_adds`: with histories of mean length."""
@@ -111,6 +119,11 @@ class CDAE(backbone.Backbone):
         """See `Backbone.scorer`."""
         known = self.histories if known is None else known
         return AutoencoderScorer(self, self.tables["item_out"], self.biases["output"], known)
+
+    def _hidden(self, known: Histories, users: I32, rows: torch.Tensor) -> torch.Tensor:
+        starts, items = lists_of(known, users)
+        sums = autograd.bags(self.tables["item_in"], items, starts, np.ones(len(items), np.float32))
+        return torch.sigmoid(sums + rows + self.biases["hidden"])
 
     def _chosen(self, starts: Any, labels: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         """1 at random items, `negatives` for each positive on average (those that are positives count once)."""

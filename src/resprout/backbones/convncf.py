@@ -82,6 +82,15 @@ class ConvNCF(backbone.Backbone):
             loss = loss + l2 * half_squares(torch.cat([users, positives, negatives]), len(batch.users))
         return loss
 
+    def vectors(self, users: I32, items: I32) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `Backbone.vectors`: rows."""
+        return autograd.rows(self.tables["user"], users), autograd.rows(self.tables["item"], items)
+
+    def pair_scores(self, users: I32, items: I32) -> torch.Tensor:
+        """See `Backbone.pair_scores`: by the network."""
+        of_users, of_items = self.vectors(users, items.reshape(-1))
+        return self.scores_of(of_users.repeat_interleave(items.shape[1], 0), of_items).view(items.shape)
+
     @property
     def learns_products(self) -> bool:
         """Whether the tables learn plain products at this moment, and the network nothing."""

@@ -15,7 +15,7 @@ from resprout.data.batches import Batches, Sampling, TripletBatches, Triplets
 from resprout.data.graph import normalised_graph
 from resprout.data.histories import Histories
 from resprout.evaluation.evaluate import Scorer
-from resprout.kernels.contract import Links
+from resprout.kernels.contract import I32, Links
 from resprout.tables import autograd
 from resprout.tables.smoothing import Smoothing
 from resprout.tables.table import Table
@@ -58,6 +58,13 @@ class LightGCN(backbone.Backbone):
         if l2 := self.options.l2_at(self.done):
             loss = loss + l2 * half_squares(autograd.rows(table, nodes), len(batch.users))
         return loss
+
+    def vectors(self, users: I32, items: I32) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `Backbone.vectors`: smoothed rows."""
+        nodes = np.concatenate([users, items + np.int32(self.histories.n_users)])
+        smoothed = autograd.smoothed_rows(self.tables["node"], self.smoothing, nodes)
+        of_users, of_items = torch.split(smoothed, [len(users), len(items)])
+        return of_users, self.options.ranked(of_items)
 
     def forward_multiply_adds(self, batch_size: int) -> int:
         """See `Backbone.forward_multiply_adds`: whole hops, and products with a positive and the negatives."""

@@ -31,6 +31,10 @@ class Options(backbone.L2Options):
         """Whether the loss is of cosines instead of products, so that ranking is too."""
         return self.loss in ("softmax", "cosine_contrastive")
 
+    def ranked(self, items: torch.Tensor) -> torch.Tensor:
+        """Vectors of items `[any, width]` as rankings take them: at length 1 for cosines."""
+        return functional.normalize(items, eps=_EPSILON) if self.cosine else items
+
     @property
     def draw(self) -> Draw:
         """How the negatives of a batch are drawn."""

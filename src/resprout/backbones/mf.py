@@ -13,6 +13,7 @@ from resprout.budget import Shape
 from resprout.data.batches import Batches, Sampling, TripletBatches, Triplets
 from resprout.data.histories import Histories
 from resprout.evaluation.evaluate import Scorer
+from resprout.kernels.contract import I32
 from resprout.tables import autograd
 
 
@@ -42,6 +43,11 @@ class MF(backbone.Backbone):
         if l2 := self.options.l2_at(self.done):
             loss = loss + l2 * half_squares(torch.cat([users, positives, negatives]), len(batch.users))
         return loss
+
+    def vectors(self, users: I32, items: I32) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `Backbone.vectors`: rows."""
+        of_items = autograd.rows(self.tables["item"], items)
+        return autograd.rows(self.tables["user"], users), self.options.ranked(of_items)
 
     def forward_multiply_adds(self, batch_size: int) -> int:
         """See `Backbone.forward_multiply_adds`: products with a positive and the negatives."""

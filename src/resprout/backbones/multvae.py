@@ -90,6 +90,15 @@ class MultVAE(backbone.Backbone):
         mean, _ = self._encoded(autograd.bags(self.tables["item_in"], items, starts, unit_weights(starts)))
         return torch.tanh(self.decoder(mean))
 
+    def vectors(self, users: I32, items: I32) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `Backbone.vectors`: last hidden layers and output rows."""
+        return self.hidden_of(self.histories, users), autograd.rows(self.tables["item_out"], items)
+
+    def pair_scores(self, users: I32, items: I32) -> torch.Tensor:
+        """See `Backbone.pair_scores`."""
+        scores: torch.Tensor = super().pair_scores(users, items) + self.biases["output"][torch.from_numpy(items)]
+        return scores
+
     def forward_multiply_adds(self, batch_size: int) -> int:
         """See `Backbone.forward_multiply_adds`: with histories of mean length."""
         items = mean_items(self.histories, batch_size)

@@ -79,24 +79,24 @@ class NeuMF(backbone.Backbone):
     def loss(self, batch: Triplets) -> torch.Tensor:
         """See `Backbone.loss`: mean cross-entropy over positives and negatives."""
         items = np.concatenate([batch.positives[:, None], batch.negatives], 1)
-        users_product, users_deep = (autograd.rows(self.tables[f"user_{k}"], batch.users) for k in ("product", "deep"))
-        items_product, items_deep = (
-            autograd.rows(self.tables[f"item_{k}"], items.reshape(-1)) for k in ("product", "deep")
-        )
-        product = users_product[:, None] * items_product.view(*items.shape, -1)
-        random, share = self.random("dropout"), self.options.dropout
-        first = self.user_half(dropout(users_deep, share, random))[:, None]
-        hidden = functional.relu(first + self.item_half(dropout(items_deep, share, random)).view(*items.shape, -1))
-        for layer in self.layers:
-            hidden = functional.relu(layer(dropout(hidden, share, random)))
-        logits = self.top(torch.cat([product, hidden], 2))[:, :, 0]
+        rows = self._rows(batch.users, items.reshape(-1))
+        logits = self._logits(rows, items.shape, self.options.dropout)
         labels = torch.zeros_like(logits)
         labels[:, 0] = 1
         loss = functional.binary_cross_entropy_with_logits(logits, labels)
         if l2 := self.options.l2_at(self.done):
-            for rows in (users_product, users_deep, items_product, items_deep):
-                loss = loss + l2 * half_squares(rows, len(batch.users))
+            for its in rows:
+                loss = loss + l2 * half_squares(its, len(batch.users))
         return loss
+
+    def vectors(self, users: I32, items: I32) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `Backbone.vectors`: rows of both kinds side by side."""
+        users_product, users_deep, items_product, items_deep = self._rows(users, items)
+        return torch.cat([users_product, users_deep], 1), torch.cat([items_product, items_deep], 1)
+
+    def pair_scores(self, users: I32, items: I32) -> torch.Tensor:
+        """See `Backbone.pair_scores`: by product and network."""
+        return self._logits(self._rows(users, items.reshape(-1)), items.shape, 0.0)
 
     def forward_multiply_adds(self, batch_size: int) -> int:
         """See `Backbone.forward_multiply_adds`."""
@@ -122,6 +122,25 @@ class NeuMF(backbone.Backbone):
     def scorer(self, known: Histories | None = None) -> Scorer[Any]:
         """See `Backbone.scorer`."""
         return _NeuMFScorer(self)
+
+    def _rows(self, users: I32, items: I32) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Users' rows for the product and for the network, and items'."""
+        kinds = (f"{of}_{kind}" for of in ("user", "item") for kind in ("product", "deep"))
+        first, second, third, fourth = (
+            autograd.rows(self.tables[kind], ids) for kind, ids in zip(kinds, (users, users, items, items), strict=True)
+        )
+        return first, second, third, fourth
+
+    def _logits(self, rows: Sequence[torch.Tensor], shape: tuple[int, ...], share: float) -> torch.Tensor:
+        """Logits `[users, n]` from the `_rows` of users and of `n` items each; `share` of the inputs are dropped."""
+        users_product, users_deep, items_product, items_deep = rows
+        product, random = users_product[:, None] * items_product.view(*shape, -1), self.random("dropout")
+        first = self.user_half(dropout(users_deep, share, random))[:, None]
+        hidden = functional.relu(first + self.item_half(dropout(items_deep, share, random)).view(*shape, -1))
+        for layer in self.layers:
+            hidden = functional.relu(layer(dropout(hidden, share, random)))
+        logits: torch.Tensor = self.top(torch.cat([product, hidden], 2))[:, :, 0]
+        return logits
 
     def _above(self) -> int:
         """Multiply-adds of a pair above the first layer: product, further layers, top."""

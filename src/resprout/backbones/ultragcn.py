@@ -18,6 +18,7 @@ from resprout.data.graph import ItemNeighbours, item_neighbours
 from resprout.data.histories import Histories
 from resprout.data.negatives import draw_any, draw_shared
 from resprout.evaluation.evaluate import Scorer
+from resprout.kernels.contract import I32
 from resprout.tables import autograd
 from resprout.tables.table import Table
 
@@ -97,6 +98,11 @@ class UltraGCN(backbone.Backbone):
             for table in self.tables.values():
                 loss = loss + l2 * autograd.half_squares(table)
         return loss
+
+    def vectors(self, users: I32, items: I32) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `Backbone.vectors`: rows."""
+        of_items = autograd.rows(self.tables["item"], items)
+        return autograd.rows(self.tables["user"], users), self.options.ranked(of_items)
 
     def forward_multiply_adds(self, batch_size: int) -> int:
         """See `Backbone.forward_multiply_adds`: products with positives, negatives and neighbours."""
