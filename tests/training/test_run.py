@@ -27,6 +27,8 @@ METHODS = {
     "without_rewinding, continue": ["budget.limit=50%", "method.cut=0.4", "method.mode=continue"],
     "pep": ["budget.limit=50%", "method.threshold_start=-4", "method.pull=0.01"],
     "pep, by row": ["budget.limit=50%", "method.thresholds=row", "method.search_epochs=3", "method.reinit=true"],
+    "rkd": ["budget.limit=50%", "method.items=5", "method.samples=10"],
+    "tkd": ["budget.limit=50%", "method.teacher_epochs=4", "method.entities=30"],
     "dsl, random, joint": ["budget.limit=1800B", "method.grow=random", "method.regrow_every=2", "method.scope=joint"],
 }
 NETWORKS = {
@@ -91,7 +93,10 @@ def files_of(folder):
 
 @pytest.mark.parametrize(
     ("method", "backbone"),
-    [*itertools.product(METHODS, ["lightgcn", "mf"]), *itertools.product(["dense", "dsl"], NETWORKS)],
+    [
+        *itertools.product(METHODS, ["lightgcn", "mf", "multvae"]),
+        *itertools.product(["dense", "dsl"], [name for name in NETWORKS if name != "multvae"]),
+    ],
 )
 def test_interrupted_and_resumed_equals_uninterrupted(settings, tmp_path, method, backbone):
     whole_users = ["training.batch_size=6"] if backbone in ("multvae", "cdae") else []

@@ -145,6 +145,10 @@ class Backbone(ABC):
         """
 
     @abstractmethod
+    def executed_pair_scores(self, users: int, each: int) -> int:
+        """Multiply-adds of `pair_scores` of `each` items for as many users, forward, apart from those of kernels."""
+
+    @abstractmethod
     def executed_ranking(self) -> int:
         """Multiply-adds of scoring all items for all users, apart from sums over rows by `scorer` and its queries."""
 

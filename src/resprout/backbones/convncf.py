@@ -126,6 +126,10 @@ class ConvNCF(backbone.Backbone):
         """See `Backbone.executed_outside_tables`: forward, and a gradient of inputs and of weights."""
         return 3 * self.forward_multiply_adds(batch_size)
 
+    def executed_pair_scores(self, users: int, each: int) -> int:
+        """See `Backbone.executed_pair_scores`."""
+        return users * each * self.pair_multiply_adds()
+
     def executed_ranking(self) -> int:
         """See `Backbone.executed_ranking`: no part of a score is shared by pairs."""
         return self.inference_multiply_adds()

@@ -62,6 +62,10 @@ class MF(backbone.Backbone):
         """See `Backbone.executed_outside_tables`: the products, and two gradients of each."""
         return 3 * self.forward_multiply_adds(batch_size)
 
+    def executed_pair_scores(self, users: int, each: int) -> int:
+        """See `Backbone.executed_pair_scores`."""
+        return users * each * self.tables["item"].shape.width
+
     def executed_ranking(self) -> int:
         """See `Backbone.executed_ranking`: products of whole rows."""
         return self.inference_multiply_adds()

@@ -112,6 +112,12 @@ class NeuMF(backbone.Backbone):
         """See `Backbone.executed_outside_tables`: forward, and a gradient of inputs and of weights."""
         return 3 * self.forward_multiply_adds(batch_size)
 
+    def executed_pair_scores(self, users: int, each: int) -> int:
+        """See `Backbone.executed_pair_scores`."""
+        return int(
+            users * self.user_half.weight.numel() + users * each * (self.item_half.weight.numel() + self._above())
+        )
+
     def executed_ranking(self) -> int:
         """See `Backbone.executed_ranking`: what is of a user once a user, of an item once a block of users."""
         n_users, n_items = self.histories.n_users, self.histories.n_items

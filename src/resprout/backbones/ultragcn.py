@@ -123,6 +123,10 @@ class UltraGCN(backbone.Backbone):
             read = options.negatives if options.share_negatives else 0
         return 3 * batch_size * read * self.tables["item"].shape.width
 
+    def executed_pair_scores(self, users: int, each: int) -> int:
+        """See `Backbone.executed_pair_scores`."""
+        return users * each * self.tables["item"].shape.width
+
     def executed_ranking(self) -> int:
         """See `Backbone.executed_ranking`: products of whole rows."""
         return self.inference_multiply_adds()

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from pydantic import BaseModel, ConfigDict
 
+from resprout.backbones.backbone import Backbone
 from resprout.budget import Budget, MemoryUse, Shape
 from resprout.errors import SettingsError
 from resprout.tables.table import Table
@@ -67,15 +68,22 @@ class Moment:
     """Where training stands, and what hooks may use.
 
     step counts updates of this stage from 1; total_steps is where its schedules end. backward(factor) replaces the
-    pending gradients by those of one fresh batch, `factor` times as large.
+    pending gradients by those of one fresh batch, `factor` times as large. earlier(name) is the model that an earlier
+    stage of this phase has left behind.
     """
 
     epoch: int
     step: int
     total_steps: int
     seed: int
-    tables: Mapping[str, Table]
+    model: Backbone
     backward: Callable[[int], None]
+    earlier: Callable[[str], Backbone]
+
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """The tables of the model."""
+        return self.model.tables
 
 
 class Hooks:
@@ -110,6 +118,10 @@ class Hooks:
     def fresh_batches(self, steps: range, total_steps: int) -> Sequence[int]:
         """The factor of each fresh batch that it takes the gradient of after these steps; none unless it says so."""
         return ()
+
+    def executed_outside_tables(self, model: Backbone, batch: Any) -> int:
+        """Multiply-adds of `extra_loss` and of its gradients, apart from those of kernels."""
+        return 0
 
     def memory(self, tables: Mapping[str, Table]) -> MemoryUse:
         """Bytes of the tables' size that the method needs for itself, at most at once."""

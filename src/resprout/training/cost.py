@@ -19,12 +19,13 @@ counts as a step, further passes over its gradient not at all. Inference is scor
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import torch
 
 from resprout.backbones.backbone import Backbone
 from resprout.budget import Budget, MemoryUse, Shape
@@ -75,8 +76,17 @@ def ledger(model: Backbone, parts: Sequence[tuple[str, Stage, Spent]]) -> dict[s
     }
 
 
-def spent(model: Backbone, hooks: Hooks, batches: Batches, progress: Progress, horizon: int) -> Spent:
+def spent(
+    model: Backbone,
+    hooks: Hooks,
+    batches: Batches,
+    progress: Progress,
+    horizon: int,
+    extra_loss: Callable[[Any], torch.Tensor | None] | None = None,
+) -> Spent:
     """What the training that ended at `progress` took; `horizon` is the number of epochs its schedules are made for.
+
+    extra_loss: what the method adds to the loss of a batch, if it does.
 
     Counted on a random batch between two turns of the model's loss, on the tables as they are now.
     """
@@ -86,7 +96,8 @@ def spent(model: Backbone, hooks: Hooks, batches: Batches, progress: Progress, h
         model.begin_step(steps[0], (steps[0] - 1) / total)
         batch = batches.fresh(0, 1)
         nominal += nominal_step(model, len(batch.users)) * len(steps)
-        executed += executed_step(model, batch) * len(steps)
+        executed += executed_step(model, batch, extra_loss) * len(steps)
+        executed += hooks.executed_outside_tables(model, batch) * len(steps)
         for factor, count in Counter(hooks.fresh_batches(steps, total)).items():
             executed += executed_step(model, batches.fresh(0, factor)) * count
     held = training_memory(model) + hooks.memory(model.tables)
@@ -123,10 +134,14 @@ def density(model: Backbone) -> float:
     return sum(table.slots for table in tables) / sum(table.shape.weights for table in tables)
 
 
-def executed_step(model: Backbone, batch: Any) -> int:
-    """Multiply-adds of a training step at this moment, forward and backward; leaves the tables as they were."""
-    counters = _count_tables(model)
-    model.loss(batch).backward()
+def executed_step(model: Backbone, batch: Any, extra_loss: Callable[[Any], torch.Tensor | None] | None = None) -> int:
+    """Multiply-adds of a training step at this moment, forward and backward; leaves the tables as they were.
+
+    Of `extra_loss` only those in kernels.
+    """
+    counters, loss = _count_tables(model), model.loss(batch)
+    extra = None if extra_loss is None else extra_loss(batch)
+    (loss if extra is None else loss + extra).backward()
     for table in model.tables.values():
         for _ in table.gradient_blocks():
             pass

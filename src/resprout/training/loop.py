@@ -45,6 +45,7 @@ class Task:
 
     epochs: where to stop; horizon: the epochs that learning rate and mask schedules are made for.
     evaluate: validation metrics, or None to train `epochs` epochs without looking.
+    earlier: the model that an earlier stage has left, by name.
     save: called after each epoch with progress and whether it is the best so far.
     """
 
@@ -58,6 +59,7 @@ class Task:
     epochs: int
     horizon: int
     evaluate: Callable[[], Metrics] | None
+    earlier: Callable[[str], Backbone]
     save: Callable[[Progress, bool], None]
 
 
@@ -68,7 +70,7 @@ def train(task: Task, progress: Progress, observer: Observer) -> Progress:
     """
     slots = sum(table.slots for table in task.model.tables.values())
     observer.begin(Plan(task.phase, task.stage, task.epochs, task.batches.per_epoch, progress.epochs, slots))
-    task.hooks.begin(_moment(task, progress.epochs, progress.steps))
+    task.hooks.begin(moment_of(task, progress.epochs, progress.steps))
     try:
         while progress.epochs < task.epochs and not _out_of_patience(task, progress) and not task.hooks.is_over():
             begun = time.perf_counter()
@@ -90,7 +92,7 @@ def _train_epoch(task: Task, progress: Progress, observer: Observer) -> float:
     total = 0.0
     for index in range(task.batches.per_epoch):
         step = progress.steps + index + 1
-        moment = _moment(task, progress.epochs, step)
+        moment = moment_of(task, progress.epochs, step)
         batch = task.batches.batch(progress.epochs, index)
         task.model.begin_step(step, _done(task, step))
         loss = task.model.loss(batch)
@@ -108,7 +110,7 @@ def _train_epoch(task: Task, progress: Progress, observer: Observer) -> float:
         task.model.clear_gradient()
         total += value
         observer.step(step)
-    task.hooks.after_epoch(_moment(task, progress.epochs, progress.steps + task.batches.per_epoch))
+    task.hooks.after_epoch(moment_of(task, progress.epochs, progress.steps + task.batches.per_epoch))
     return total / task.batches.per_epoch
 
 
@@ -123,13 +125,15 @@ def _done(task: Task, step: int) -> float:
     return min(1.0, (step - 1) / (task.horizon * task.batches.per_epoch))
 
 
-def _moment(task: Task, epoch: int, step: int) -> Moment:
+def moment_of(task: Task, epoch: int, step: int) -> Moment:
+    """What hooks are told after `step` updates."""
+
     def backward(factor: int) -> None:
         task.model.clear_gradient()
         task.model.loss(task.batches.fresh(step, factor)).backward()
 
     total_steps = task.horizon * task.batches.per_epoch
-    return Moment(epoch, step, total_steps, task.settings.seed, task.model.tables, backward)
+    return Moment(epoch, step, total_steps, task.settings.seed, task.model, backward, task.earlier)
 
 
 def _evaluation_is_due(task: Task, progress: Progress) -> bool:

@@ -19,7 +19,7 @@ from resprout.tables.table import Table
 from resprout.training import cost, memory
 from resprout.training.checkpoint import Checkpoint, Checkpoints, Done, Part
 from resprout.training.folder import RunFolder
-from resprout.training.loop import Metrics, Progress, Task, train
+from resprout.training.loop import Metrics, Progress, Task, moment_of, train
 from resprout.training.observers import MetricsFile, Observer, Observers
 from resprout.training.optimizer import Optimizer
 from resprout.training.prepare import Prepared, load_dataset, measure, prepare
@@ -119,13 +119,21 @@ class _Run:
         look = (lambda: self._evaluate(model, of="validation")) if looks else None
         batches, horizon = self._batches(model), self._horizon(stage)
         epochs = horizon if part.phase == "train" else _chosen_epochs(_find(at.done, Part("train", stage)))
-        task = Task(part.phase, stage.name, model, optimizer, batches, hooks, settings, epochs, horizon, look, save)
+        earlier = {each.part.stage.name: each.part for each in at.done if each.part.phase == part.phase}
+
+        def left_by(name: str) -> Backbone:
+            return self._trained_model(earlier[name])
+
+        task = Task(
+            part.phase, stage.name, model, optimizer, batches, hooks, settings, epochs, horizon, look, left_by, save
+        )  # fmt: skip
         progress = train(task, at.progress, self.observer)
         if progress.best_epoch:
             self.checkpoints.load_model(part, model)
         else:
             self.checkpoints.save_model(part, model)
-        return cost.spent(model, self.method.hooks(stage), batches, progress, horizon)
+        end = moment_of(task, progress.epochs, progress.steps)
+        return cost.spent(model, hooks, batches, progress, horizon, lambda batch: hooks.extra_loss(end, batch))
 
     def _horizon(self, stage: Stage) -> int:
         return self.settings.training.epochs if stage.epochs is None else stage.epochs
