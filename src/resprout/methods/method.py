@@ -141,6 +141,8 @@ class Method(ABC):
     Options: ClassVar[type[Options]] = Options
     summary: ClassVar[str]
     """One line for listings."""
+    cost: ClassVar[str]
+    """What it takes from the first step to the last, in trainings of the dense table, for listings."""
 
     def __init__(self, options: Any) -> None:
         self.options = options

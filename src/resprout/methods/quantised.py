@@ -22,6 +22,7 @@ class Quantised(method.Method):
 
     Options = Options
     summary = "a dense table, deployed with int8 or float16 weights; narrow too, where the budget asks for it"
+    cost = "1"
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""
