@@ -47,3 +47,16 @@ def test_all_methods_and_backbones_are_named():
 
     for name in (*catalog.method_names(), *catalog.backbone_names()):
         assert f"`{name}`" in README
+
+
+def test_every_method_has_its_card():
+    from resprout import catalog
+
+    cards = {path.stem: path.read_text("utf-8") for path in (ROOT / "docs" / "methods").glob("*.md")}
+    assert cards.keys() == set(catalog.method_names())
+    for name, card in cards.items():
+        assert card.startswith(f"# `{name}`: ")
+        assert all(f"| {row} |" in card for row in ("source", "stages", "defaults", "not to be used"))
+        assert f"| cost in dense trainings | {catalog.load_method(name).cost} |" in card.replace("= `", "= ").replace(
+            "`", ""
+        )

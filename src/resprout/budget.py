@@ -111,20 +111,21 @@ class Budget:
             )
         return min((limit - index) // VALUE_BYTES, sum(shape.weights for shape in shapes))
 
-    def narrow_widths(self, shapes: Sequence[Shape]) -> list[int]:
-        """The width of each dense table within the budget, each with the same share of its own.
+    def narrow_widths(self, shapes: Sequence[Shape], value_bytes: int = VALUE_BYTES, row_bytes: int = 0) -> list[int]:
+        """The width of each dense table within the budget, each with the same share of its float32 bytes.
 
-        Raises BudgetExceeded where a table would be left without a column.
+        value_bytes, row_bytes: what a weight takes, and a row besides; float32 alone by default. No table is made wider
+        than it is. Raises BudgetExceeded where a table would be left without a column.
         """
         dense = sum(shape.dense_bytes for shape in shapes)
         if self.share is None and (self.deployed_bytes or 0) > dense:
             raise SettingsError(f"budget {self} is above the {dense:,} bytes of the dense tables: use method 'dense'")
         share = self.share if self.share is not None else Fraction(self.deployed_bytes or 0, dense)
-        widths = [int(share * shape.width) for shape in shapes]
+        widths = [int((share * shape.width * VALUE_BYTES - row_bytes) / value_bytes) for shape in shapes]
         for shape, width in zip(shapes, widths, strict=True):
             if width < 1:
                 raise BudgetExceeded(f"budget {self} is too small: table {shape.name!r} would have no column left")
-        return widths
+        return [min(width, shape.width) for shape, width in zip(shapes, widths, strict=True)]
 
 
 def _apportion(total: int, weights: Sequence[int]) -> list[int]:

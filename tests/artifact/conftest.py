@@ -30,11 +30,13 @@ def build(
     kind = catalog.load_backbone(backbone)
     options = kind.Options(width=width)
     shapes = kind.shapes(options, n_users, n_items)
-    slots = [shape.weights // 3 for shape in shapes]
+    slots, start, backend = [shape.weights // 3 for shape in shapes], Start("normal", 1.0, seed), choose().backend
+    rounded = storage in ("int8", "float16")
+    source = build_tables(shapes, "dense", slots, start, False, backend) if rounded else None
     values = {
         "backbone": backbone,
         "options": options.model_dump(),
-        "tables": build_tables(shapes, storage, slots, Start("normal", 1.0, seed), False, choose().backend),
+        "tables": build_tables(shapes, storage, slots, start, False, backend, values_from=source),
         "histories": Histories.from_pairs(users, items, n_users, n_items),
         "user_ids": IdMap.of(f"ü{user}" for user in range(n_users)),
         "item_ids": IdMap(np.arange(n_items) * 7 - 9),

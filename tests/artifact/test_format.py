@@ -20,7 +20,7 @@ from resprout.kernels import reference
 from resprout.kernels.select import choose
 from resprout.tables.dense import DenseTable
 
-MODELS = [(backbone, storage) for backbone in ("mf", "lightgcn") for storage in ("dense", "packed")]
+MODELS = [(backbone, storage) for backbone in ("mf", "lightgcn") for storage in ("dense", "packed", "int8", "float16")]
 
 
 def top_20(parts):
@@ -128,7 +128,7 @@ def test_a_narrow_table_of_a_wider_backbone(tmp_path, make_parts):
     assert {table.shape.width for table in loaded.tables.values()} == {3}
 
 
-@pytest.mark.parametrize("storage", ["dense", "packed"])
+@pytest.mark.parametrize("storage", ["dense", "packed", "int8", "float16"])
 def test_loaded_arrays_are_mapped_and_read_only(tmp_path, make_parts, storage):
     save_model(tmp_path / "model", make_parts("mf", storage))
     loaded = load_model(tmp_path / "model")
@@ -208,7 +208,7 @@ def test_an_unknown_storage(tmp_path, make_parts):
     table = {"name": "user", "rows": 30, "width": 20, "slots": 600, "storage": "ternary"}
     edit(tmp_path / "model", tables=[table])
     with pytest.raises(
-        RunError, match=r"model\.json: table 'user' has the storage 'ternary'; .* dense, packed: upgrade"
+        RunError, match=r"model\.json: table 'user' has the storage 'ternary'; .* dense, packed, int8, float16: upgrade"
     ):
         load_model(tmp_path / "model")
 

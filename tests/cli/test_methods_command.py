@@ -8,7 +8,10 @@ def test_every_backbone_and_method_is_listed_with_its_summary(resprout):
         assert catalog.load_backbone(name).summary in shown
     for name in catalog.method_names():
         assert f"{name} " in shown
-        assert catalog.load_method(name).summary in shown
+        assert f" {name} " in shown
+        words = " ".join(shown.split())
+        assert all(word in words for word in (catalog.load_method(name).summary.split()))
+        assert all(word in words for word in (catalog.load_method(name).cost.split()))
 
 
 def test_options_of_one(resprout):

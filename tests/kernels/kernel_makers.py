@@ -7,12 +7,24 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from resprout.kernels.contract import F32, CompactRows, DenseRows, Links, Mask, NoRows, PackedRows, Rows
+from resprout.kernels.contract import (
+    F32,
+    CompactRows,
+    DenseRows,
+    HalfRows,
+    Int8Rows,
+    Links,
+    Mask,
+    NoRows,
+    PackedRows,
+    Rows,
+)
 from resprout.rng import stream
 
 # widths on both sides of 8, of every multiple of 16 that changes the code, and of 128, where a row takes a second pass
 WIDTHS = [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 300, 1024]
-KINDS = ["dense", "packed", "compact", "none"]
+KINDS = ["dense", "packed", "int8", "half", "compact", "none"]
+STORED = KINDS[:4]
 
 A = TypeVar("A", bound=NDArray[Any])
 Flags = NDArray[np.bool_]
@@ -82,6 +94,13 @@ def make_rows(kind: str, rows: int, width: int, starts: Any = np.int32, name: st
         return NoRows(), np.zeros((rows, width))
     if kind == "dense":
         return DenseRows(fenced(table)), table.astype(np.float64)
+    if kind == "int8":
+        values, scales = np.rint(40 * table).clip(-127, 127).astype(np.int8), np.abs(table[:, 0]) / 40
+        return Int8Rows(fenced(values), fenced(scales)), (values * scales[:, None]).astype(np.float64)
+    if kind == "half":
+        # subnormal numbers and zeros of either sign among them
+        halves = (table * np.float32(10.0) ** stream(0, "sizes").integers(-8, 3, table.shape)).astype(np.float16)
+        return HalfRows(fenced(halves.view(np.uint16))), halves.astype(np.float64)
     if kind == "packed":
         active = some_active(rows, width, name)
         return packed(table, active, starts), np.where(active, table, 0).astype(np.float64)

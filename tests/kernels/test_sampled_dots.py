@@ -2,7 +2,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from kernel_makers import KINDS, WIDTHS, fenced, fresh, make_rows, nothing_before
+from kernel_makers import KINDS, STORED, WIDTHS, fenced, fresh, make_rows, nothing_before
 
 from resprout.kernels.contract import DenseRows
 from resprout.rng import stream
@@ -32,7 +32,7 @@ def test_known_products(backend: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("kind", ["packed", "dense"])
+@pytest.mark.parametrize("kind", STORED)
 def test_products_at_every_width(backend: ModuleType, kind: str, width: int) -> None:
     check(backend, kind, width, 5, 14)
 

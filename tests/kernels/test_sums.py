@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernel_makers import F64, KINDS, WIDTHS, fenced, fresh, make_links, make_rows, mask_bits, nothing_before
+from kernel_makers import F64, KINDS, STORED, WIDTHS, fenced, fresh, make_links, make_rows, mask_bits, nothing_before
 from numpy.typing import NDArray
 
 from resprout.kernels.contract import F32, CompactRows, DenseRows, Links, NoRows, PackedRows
@@ -51,7 +51,7 @@ def test_known_sums(backend: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("kind", ["packed", "dense"])
+@pytest.mark.parametrize("kind", STORED)
 def test_sums_at_every_width(backend: ModuleType, kind: str, width: int) -> None:
     links = make_links(LISTS, ROWS)
     (source, source_table), (add, add_table) = make_rows(kind, ROWS, width), make_rows(kind, LISTS, width, name="add")
@@ -135,7 +135,7 @@ def test_even_parts_cost_about_the_same() -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("kind", ["packed", "dense"])
+@pytest.mark.parametrize("kind", STORED)
 def test_reads_at_every_width(backend: ModuleType, kind: str, width: int) -> None:
     source, table = make_rows(kind, ROWS, width)
     ids = fenced(np.array([8, 0, 0, 2, 1, 5, 1], np.int32))

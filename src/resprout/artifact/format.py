@@ -39,6 +39,7 @@ from resprout.kernels import select
 from resprout.kernels.contract import Backend, PackedRows
 from resprout.tables.dense import DenseTable
 from resprout.tables.packed import PackedTable
+from resprout.tables.quantised import Float16Table, Int8Table
 from resprout.tables.table import Table
 
 TABLES = "tables.safetensors"
@@ -214,9 +215,24 @@ def _packed_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
     return PackedTable(Shape(name, rows, entry.width), PackedRows(mask, starts, values), backend)
 
 
-STORAGES: dict[type[DenseTable] | type[PackedTable], Callable[[TableEntry, Source, Backend], Table]] = {
+def _int8_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
+    values = source.take(f"{entry.name}.values", (entry.rows, entry.width), np.int8)
+    scales = source.take(f"{entry.name}.scales", (entry.rows,), np.float32)
+    return Int8Table(Shape(entry.name, entry.rows, entry.width), values, scales, backend)
+
+
+def _float16_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
+    values = source.take(f"{entry.name}.values", (entry.rows, entry.width), np.float16)
+    return Float16Table(Shape(entry.name, entry.rows, entry.width), values, backend)
+
+
+STORAGES: dict[
+    type[DenseTable | PackedTable | Int8Table | Float16Table], Callable[[TableEntry, Source, Backend], Table]
+] = {
     DenseTable: _dense_table,
     PackedTable: _packed_table,
+    Int8Table: _int8_table,
+    Float16Table: _float16_table,
 }
 
 

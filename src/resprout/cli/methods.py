@@ -17,9 +17,11 @@ def methods(
 
     if name is None:
         backbones = [(one, catalog.load_backbone(one).summary) for one in catalog.backbone_names()]
-        trainings = [(one, catalog.load_method(one).summary) for one in catalog.method_names()]
+        methods = [(one, catalog.load_method(one)) for one in catalog.method_names()]
+        trainings = [(one, method.summary, method.cost) for one, method in methods]
         output().print(figures("backbones (--backbone)", ("name", "what it is"), backbones, text_columns=2))
-        output().print(figures("methods (--method)", ("name", "what it is"), trainings, text_columns=2))
+        headers = ("name", "what it is", "cost, in dense trainings")
+        output().print(figures("methods (--method)", headers, trainings, text_columns=3))
         return
     section, found = _find(name)
     rows = [

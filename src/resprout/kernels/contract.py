@@ -29,6 +29,19 @@ class DenseRows(NamedTuple):
     values: F32
 
 
+class Int8Rows(NamedTuple):
+    """Rows of integers with a scale each: `values` is int8 `[rows, width]`, `scales` float32 `[rows]`."""
+
+    values: NDArray[np.int8]
+    scales: F32
+
+
+class HalfRows(NamedTuple):
+    """Rows of finite float16 numbers, stored whole: `bits` is `[rows, width]`, their bits as uint16."""
+
+    bits: NDArray[np.uint16]
+
+
 class PackedRows(NamedTuple):
     """Rows of which only the slots are stored.
 
@@ -99,7 +112,7 @@ class AdamStep(NamedTuple):
 ScoreBlocks = Callable[[], Iterator[tuple[int, F32]]]
 """Each call yields (first row, float32 `[some rows, width]`) from a table's first row to its last, always the same."""
 
-Rows = DenseRows | PackedRows | CompactRows | NoRows
+Rows = DenseRows | Int8Rows | HalfRows | PackedRows | CompactRows | NoRows
 
 
 class Backend(Protocol):

@@ -10,7 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from resprout.kernels.contract import F32, I32, Backend, CompactRows, DenseRows, Links, PackedRows, Rows
+from resprout.kernels.contract import (
+    F32,
+    I32,
+    Backend,
+    CompactRows,
+    DenseRows,
+    HalfRows,
+    Int8Rows,
+    Links,
+    PackedRows,
+    Rows,
+)
 
 
 class CountingBackend:
@@ -40,8 +51,10 @@ class CountingBackend:
         self.backend.sampled_dots(queries, ids, source, out)
 
     def _count(self, ids: I32, source: Rows) -> None:
-        if isinstance(source, DenseRows):
+        if isinstance(source, DenseRows | Int8Rows):
             self.multiply_adds += len(ids) * source.values.shape[1]
+        elif isinstance(source, HalfRows):
+            self.multiply_adds += len(ids) * source.bits.shape[1]
         elif isinstance(source, PackedRows):
             self.multiply_adds += int((source.starts[ids + 1] - source.starts[ids]).sum(dtype=np.int64))
         elif isinstance(source, CompactRows):

@@ -10,6 +10,7 @@ class Dense(Method):
     """One stage, all weights."""
 
     summary = "the full table: the reference, without a budget"
+    cost = "1"
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""

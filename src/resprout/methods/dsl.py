@@ -49,6 +49,7 @@ class DSL(method.Method):
 
     Options = Options
     summary = "a packed table whose slots move to where they help (Dynamic Sparse Learning)"
+    cost = "less than 1"
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""

@@ -27,8 +27,8 @@ class Options(BaseModel):
 class Stage:
     """One training from start to end: data only, so it can be written down and compared.
 
-    storage: "dense", "packed" or "thresholded"; widths: columns of each table; slots: weights of each packed table, or
-    how many of a thresholded one are to be left (empty for dense);
+    storage: "dense", "packed", "thresholded", "int8" or "float16"; widths: columns of each table.
+    slots: weights of each packed table, or how many of a thresholded one are to be left; empty for others.
     scale_start: see `tables.build`; deployed: whether its tables are the result.
     mask_from: the earlier stage whose largest weights get the slots, table by table; at random if none.
     values_from: the earlier stage whose weights, network included, it starts with; if none, with draw number `draw` of
@@ -141,6 +141,8 @@ class Method(ABC):
     Options: ClassVar[type[Options]] = Options
     summary: ClassVar[str]
     """One line for listings."""
+    cost: ClassVar[str]
+    """What it takes from the first step to the last, in trainings of the dense table, for listings."""
 
     def __init__(self, options: Any) -> None:
         self.options = options

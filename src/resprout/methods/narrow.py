@@ -9,6 +9,7 @@ class Narrow(Method):
     """One stage, fewer columns."""
 
     summary = "a small dense table of fewer columns: no index, the rival to beat"
+    cost = "less than 1: its width by the full width"
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""

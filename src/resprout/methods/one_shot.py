@@ -23,6 +23,7 @@ class OneShot(method.Method):
 
     Options = Options
     summary = "a dense table is trained, cut to its largest weights, and trained again (OMP)"
+    cost = "2, or 1 with retrain = none"
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""

@@ -29,6 +29,7 @@ class PEP(method.Method):
 
     Options = Options
     summary = "thresholds are learnt until the budget is met, then what is left is trained again (PEP)"
+    cost = "up to 2"
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""

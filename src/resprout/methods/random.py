@@ -19,6 +19,7 @@ class Random(method.Method):
 
     Options = Options
     summary = "a packed table with a fixed random mask (RP)"
+    cost = "less than 1"
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""

@@ -39,6 +39,7 @@ class RKD(method.Method):
 
     Options = Options
     summary = "a dense teacher's best items are taught to a narrow student (ranking distillation)"
+    cost = "1, and the student's"
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""

@@ -35,6 +35,7 @@ class TKD(method.Method):
 
     Options = Options
     summary = "angles between a dense teacher's vectors are taught to a narrow student (topology distillation)"
+    cost = "1, and the student's"
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""

@@ -22,6 +22,7 @@ class WithoutRewinding(method.Method):
 
     Options = Options
     summary = "rounds as in lottery that start with other values (WR)"
+    cost = "8 at 50 %, 17 at 20 %, 23 at 10 %"
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""

@@ -8,8 +8,11 @@ from resprout.kernels.contract import F32, Backend, ScoreBlocks
 from resprout.tables.dense import DenseTable
 from resprout.tables.initial import Start
 from resprout.tables.packed import PackedTable
+from resprout.tables.quantised import Float16Table, Int8Table, QuantisedTable
 from resprout.tables.table import BLOCK_VALUES, Table
 from resprout.tables.thresholded import ThresholdedTable
+
+QUANTISED: Mapping[str, type[QuantisedTable]] = {kind.storage: kind for kind in (Int8Table, Float16Table)}
 
 
 def build_tables(
@@ -22,7 +25,7 @@ def build_tables(
     mask_from: Mapping[str, Table] | None = None,
     values_from: Mapping[str, Table] | None = None,
 ) -> dict[str, Table]:
-    """A table with starting values for each shape, by name.
+    """A table with starting values for each shape, by name; a quantised one has zeros, unless it has `values_from`.
 
     slots: one number a table for packed storage; without meaning for dense. scale_start: starting values times
     1/sqrt(density), so that products of two packed rows begin about as large as those of dense rows.
@@ -35,12 +38,15 @@ def build_tables(
             tables[shape.name] = DenseTable.start(shape, start, backend)
         elif storage == "thresholded":
             tables[shape.name] = ThresholdedTable.start(shape, start, backend)
+        elif storage in QUANTISED:
+            tables[shape.name] = QUANTISED[storage].empty(shape, backend)
         elif storage == "packed":
             factor = (shape.weights / slots[k]) ** 0.5 if scale_start else 1.0
             larger = _blocks(shape, mask_from[shape.name].importance) if mask_from is not None else None
             tables[shape.name] = PackedTable.start(shape, slots[k], start.scaled(factor), backend, larger)
         else:
-            raise SettingsError(f"unknown table storage {storage!r}; valid are: dense, packed, thresholded")
+            valid = ", ".join(["dense", "packed", "thresholded", *QUANTISED])
+            raise SettingsError(f"unknown table storage {storage!r}; valid are: {valid}")
         if values_from is not None:
             tables[shape.name].take_weights(_blocks(shape, values_from[shape.name].read_range))
     return tables

@@ -147,7 +147,9 @@ class _Run:
         costs = cost.ledger(model, [(each.part.phase, each.part.stage, each.spent) for each in done])
         metrics = {"validation": validation, "test": self._evaluate(model, of="test")}
         save_model(self.folder.model, self._parts(model))
-        about = {"dataset": self.prepared.dataset.name, **describe(self.settings, trained.spent.progress)}
+        # a last stage may only cut or round
+        longest = [each for each in done if each.part.phase == "train" and each.spent.progress.epochs]
+        about = {"dataset": self.prepared.dataset.name, **describe(self.settings, longest[-1].spent.progress)}
         budget = cost.budget_use(model, self.allowance.shapes, self.settings.budget)
         write_json(self.folder.result, {**about, "budget": budget, **metrics, "cost": costs})
         self.checkpoints.keep_only([trained.part])

@@ -58,6 +58,18 @@ def load_at(b: ir.IRBuilder, pointer: ir.Value, kind: ir.Type, align: int) -> ir
     return loaded
 
 
+def load_integers(b: ir.IRBuilder, pointer: ir.Value, lanes: ir.Value | None, bits: int) -> ir.Value:
+    """16 integers of as many bits at `pointer`; only those in `lanes` are touched, the others read as zero."""
+    kind = ir.VectorType(ir.IntType(bits), LANES)
+    align = bits // 8
+    if lanes is None:
+        return load_at(b, pointer, kind, align)
+    arguments = [kind.as_pointer(), I32, LANE_MASK, kind]
+    load = function(b, f"llvm.masked.load.v16i{bits}.p0", kind, arguments)
+    zeros = ir.Constant(kind, [0] * LANES)
+    return b.call(load, [b.bitcast(pointer, kind.as_pointer()), ir.Constant(I32, align), lanes, zeros])
+
+
 def load_block(b: ir.IRBuilder, pointer: ir.Value, lanes: ir.Value | None) -> ir.Value:
     """16 floats at `pointer`; only those in `lanes` are touched, the others read as zero."""
     if lanes is None:

@@ -10,7 +10,7 @@ import numpy as np
 from numba import get_num_threads, njit, prange
 from numba.extending import overload
 
-from resprout.kernels.contract import F32, I32, I64, CompactRows, DenseRows, Links, PackedRows, Rows
+from resprout.kernels.contract import F32, I32, I64, CompactRows, DenseRows, Links, NoRows, Rows
 from resprout.kernels.cpu_numba.passes import passes, slots_at
 from resprout.kernels.cpu_numba.vectors import sum_row
 
@@ -49,7 +49,7 @@ def add_range(first: int, source: Rows, scale: float, out: F32) -> None:
         _add_stored(source.positions[first : first + len(out)], source.values, np.float32(scale), out)
     elif isinstance(source, DenseRows):
         _add_stored(np.arange(first, first + len(out), dtype=np.int32), source.values, np.float32(scale), out)
-    elif isinstance(source, PackedRows):
+    elif not isinstance(source, NoRows):
         rows = np.arange(first, first + len(out), dtype=np.int32)
         links = Links(np.arange(len(out) + 1), rows, np.full(len(out), scale, np.float32))
         # reads each row of `out` before it writes it

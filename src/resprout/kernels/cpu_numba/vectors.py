@@ -16,11 +16,12 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from resprout.kernels.contract import LANES, CompactRows, DenseRows, NoRows, PackedRows
+from resprout.kernels.contract import LANES, CompactRows, DenseRows, HalfRows, Int8Rows, NoRows, PackedRows
 from resprout.kernels.cpu_numba.expand import packed_blocks
 from resprout.kernels.cpu_numba.lanes import (
     F32,
     I64,
+    LANE_INTS,
     LANE_MASK,
     VECTOR,
     ZEROS,
@@ -31,6 +32,7 @@ from resprout.kernels.cpu_numba.lanes import (
     function,
     join,
     load_block,
+    load_integers,
     prefetch,
     splat,
     store_block,
@@ -87,6 +89,41 @@ def _dense_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Val
     return _Reader(blocks, _ask_nothing)
 
 
+def _int8_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
+    (values, scales), width = fields, shape(0)[1]
+
+    def blocks(row: ir.Value) -> list[ir.Value]:
+        start = b.gep(values, [b.add(b.mul(row, width), chunk.column)])
+        scale = splat(b, b.load(b.gep(scales, [row])))
+        vectors = []
+        for k, lanes in enumerate(chunk.lanes):
+            integers = load_integers(b, b.gep(start, [constant(LANES * k)]), lanes, 8)
+            vectors.append(b.fmul(b.sitofp(b.sext(integers, LANE_INTS), VECTOR), scale))
+        return vectors
+
+    return _Reader(blocks, _ask_nothing)
+
+
+def _half_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
+    (bits,), width = fields, shape(0)[1]
+    unsigned, sign, shift, scale = (
+        ir.Constant(LANE_INTS, [number] * LANES) for number in (0x7FFF, 0x8000, 13, 0x77800000)
+    )
+
+    def blocks(row: ir.Value) -> list[ir.Value]:
+        start = b.gep(bits, [b.add(b.mul(row, width), chunk.column)])
+        vectors = []
+        for k, lanes in enumerate(chunk.lanes):
+            half = b.zext(load_integers(b, b.gep(start, [constant(LANES * k)]), lanes, 16), LANE_INTS)
+            # the exponents' biases differ by 112: as a factor it makes subnormal numbers right too, on any CPU
+            size = b.fmul(b.bitcast(b.shl(b.and_(half, unsigned), shift), VECTOR), b.bitcast(scale, VECTOR))
+            signs = b.shl(b.and_(half, sign), ir.Constant(LANE_INTS, [16] * LANES))
+            vectors.append(b.bitcast(b.or_(b.bitcast(size, LANE_INTS), signs), VECTOR))
+        return vectors
+
+    return _Reader(blocks, _ask_nothing)
+
+
 def _compact_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
     (positions, values), width = fields, shape(1)[1]
     none = ir.Constant(LANE_MASK, [0] * LANES)
@@ -125,7 +162,8 @@ def _data(context: Any, b: ir.IRBuilder, kind: types.Array, array: ir.Value) -> 
 _intrinsic: Any = intrinsic  # by its annotations a call would have to pass the typing context too
 
 _READERS = {
-    PackedRows: _packed_reader, DenseRows: _dense_reader, CompactRows: _compact_reader, NoRows: _zero_reader
+    PackedRows: _packed_reader, DenseRows: _dense_reader, Int8Rows: _int8_reader, HalfRows: _half_reader,
+    CompactRows: _compact_reader, NoRows: _zero_reader,
 }  # fmt: skip
 
 

@@ -3,13 +3,28 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from resprout.kernels.contract import F32, LANES, CompactRows, DenseRows, Mask, NoRows, PackedRows, Rows
+from resprout.kernels.contract import (
+    F32,
+    LANES,
+    CompactRows,
+    DenseRows,
+    HalfRows,
+    Int8Rows,
+    Mask,
+    NoRows,
+    PackedRows,
+    Rows,
+)
 
 
 def whole(rows: Rows, count: int, width: int) -> F32:
     """All rows as float32 `[rows, width]`; `count` says how many where the rows themselves do not."""
     if isinstance(rows, DenseRows):
         return rows.values
+    if isinstance(rows, Int8Rows):
+        return rows.values * rows.scales[:, None]
+    if isinstance(rows, HalfRows):
+        return rows.bits.view(np.float16).astype(np.float32)
     if isinstance(rows, NoRows):
         return np.zeros((count, width), np.float32)
     if isinstance(rows, CompactRows):
@@ -29,6 +44,10 @@ def entries(rows: Rows, row: int, width: int) -> tuple[NDArray[np.intp], F32]:
         return np.flatnonzero(active), rows.values[rows.starts[row] : rows.starts[row + 1]]
     if isinstance(rows, DenseRows):
         return np.arange(width), rows.values[row]
+    if isinstance(rows, Int8Rows):
+        return np.arange(width), rows.values[row] * rows.scales[row]
+    if isinstance(rows, HalfRows):
+        return np.arange(width), rows.bits[row].view(np.float16).astype(np.float32)
     if isinstance(rows, CompactRows) and rows.positions[row] >= 0:
         return np.arange(width), rows.values[rows.positions[row]]
     return np.arange(0), np.zeros(0, np.float32)

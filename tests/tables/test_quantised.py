@@ -1,0 +1,55 @@
+"""Rounded tables: how far their weights are from those they were made of."""
+
+import numpy as np
+import pytest
+
+from resprout.budget import Shape
+from resprout.kernels.select import choose
+from resprout.tables.build import build_tables
+from resprout.tables.initial import Start
+
+ROWS = 40
+
+
+def make(storage, weights):
+    shape, start, backend = Shape("table", *weights.shape), Start("normal", 0.1, 0), choose().backend
+    source = build_tables([shape], "dense", [], start, False, backend)
+    source["table"].values[:] = weights
+    return build_tables([shape], storage, [], start, False, backend, values_from=source)["table"]
+
+
+@pytest.fixture(params=[1, 7, 64, 130])
+def weights(request):
+    random = np.random.default_rng(request.param)
+    sizes = np.float32(10) ** random.integers(-6, 3, (ROWS, 1))
+    weights = (random.standard_normal((ROWS, request.param)) * sizes).astype(np.float32)
+    weights[3] = 0
+    return weights
+
+
+def test_int8_is_off_by_half_a_step_at_most(weights):
+    table = make("int8", weights)
+    steps = np.abs(weights).max(1, keepdims=True) / 127
+    assert (np.abs(table.read_range(0, ROWS) - weights) <= 0.5001 * steps).all()
+    assert table.memory(training=False).total == weights.size + 4 * ROWS
+
+
+def test_float16_is_off_by_its_rounding(weights):
+    table = make("float16", weights)
+    np.testing.assert_array_equal(table.read_range(0, ROWS), weights.astype(np.float16).astype(np.float32))
+    assert table.memory(training=False).total == 2 * weights.size
+
+
+def test_what_float16_cannot_hold_becomes_its_largest_number():
+    table = make("float16", np.array([[1e6, -1e9, 65504.0]], np.float32))
+    assert table.read_range(0, 1).tolist() == [[65504.0, -65504.0, 65504.0]]
+
+
+@pytest.mark.parametrize("storage", ["int8", "float16"])
+def test_its_arrays_give_it_back(storage, weights):
+    table = make(storage, weights)
+    other = make(storage, np.zeros_like(weights))
+    other.load_arrays({kind: array.copy() for kind, array in table.arrays(training=True).items()})
+    np.testing.assert_array_equal(other.read_range(0, ROWS), table.read_range(0, ROWS))
+    ids = np.array([5, 5, 0], np.int32)
+    np.testing.assert_array_equal(other.read(ids), table.read_range(0, ROWS)[ids])
