@@ -153,7 +153,7 @@ def regrowing(model: LightGCN, batch: Triplets) -> bool:
         model.loss(batches.fresh(stepper.count, factor)).backward()
 
     def move() -> None:
-        Regrow(DSLOptions(regrow_every=1)).after_update(Moment(0, 1, 10**6, 0, model, backward, lambda _: model))
+        Regrow(DSLOptions(regrow_every=1)).after_update(Moment(0, 1, 10**6, 0, model, backward))
         table.clear_gradient()
 
     move()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 _SHARED = {
     "backbones": {"__init__", "backbone", "losses", "scorers", "noise", "autoencoder"},
-    "methods": {"__init__", "method"},
+    "methods": {"__init__", "method", "topology"},
 }
 
 

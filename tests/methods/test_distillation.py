@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from resprout.methods import rkd, tkd
+from resprout.methods import rkd, topology
 
 
 def test_position_weights_fall_and_sum_to_one():
@@ -26,9 +26,46 @@ def test_an_item_above_its_place_weighs_nothing():
     assert weights.tolist() == [[0.0, 0.0]]
 
 
-def test_topology_is_the_angles():
-    teacher = torch.eye(2)
-    student = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
-    assert tkd.topology_loss(teacher, student).item() == pytest.approx(2 * 0.36 / 4)
+def test_full_topology_is_the_angles():
+    teacher = 3 * torch.eye(2)
+    student = torch.tensor([[1.0, 0.0], [6.0, 8.0]])
+    assert topology.full(teacher, student).item() == pytest.approx(2 * 0.36 / 4)
     turned = teacher @ torch.tensor([[0.6, -0.8], [0.8, 0.6]])
-    assert tkd.topology_loss(teacher, turned).item() == pytest.approx(0, abs=1e-12)
+    assert topology.full(teacher, turned).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_hierarchical_topology_compares_inside_of_groups_and_with_groups():
+    """Two groups of two; in the second the teachers point apart, so that only each with itself is compared."""
+    teacher = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [0.0, -3.0]])
+    student = torch.tensor([[1.0, 0.0], [0.6, 0.8], [1.0, 1.0], [0.0, 2.0]], requires_grad=True)
+    groups = torch.tensor([4, 4, 7, 7])
+    loss = topology.hierarchical(teacher, student, groups)
+    inside = 2 * (0.8 - 0.6) ** 2 / 6  # of six pairs only the first two differ
+    cosines = []
+    for vectors in (teacher, student.detach()):
+        means = torch.stack([vectors[:2].mean(0), vectors[2:].mean(0)])
+        cosines.append(topology.directions(vectors) @ topology.directions(means).T)
+    between = (cosines[0] - cosines[1]).square().mean().item()
+    assert loss.item() == pytest.approx(inside + between, rel=1e-5)
+    loss.backward()
+    assert student.grad.abs().sum() > 0
+
+
+def test_groups_choose_their_expert_ever_more_sharply():
+    groups = topology.Groups(teacher_width=2, student_width=3, count=2)
+    teacher, student = torch.eye(2), torch.ones(2, 3)
+    with torch.no_grad():
+        groups.assign.weight.copy_(100 * torch.eye(2))
+        for k, expert in enumerate(groups.experts):
+            expert[2].weight.zero_()
+            expert[2].bias.copy_(torch.eye(2)[k])
+    assert groups.members(teacher).tolist() == [0, 1]
+    random = torch.Generator().manual_seed(0)
+    assert groups.distances(teacher, student, topology.temperature_at(1.0), random).item() == pytest.approx(0, abs=1e-6)
+    assert topology.temperature_at(0.0) == 1
+    assert topology.temperature_at(0.5) == pytest.approx(1e-5)
+
+
+def test_pulling_apart_of_a_group_of_one():
+    teacher, student = torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 0.0, 1.0]])
+    assert topology.hierarchical(teacher, student, torch.tensor([5])).item() == pytest.approx(0, abs=1e-12)

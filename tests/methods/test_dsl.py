@@ -33,7 +33,7 @@ def after_step(hooks, tables, step, total=1000, factors=None):
             table.clear_gradient()
             (autograd.rows(table, IDS) - 1).square().sum().backward()
 
-    hooks.after_update(Moment(0, step, total, 0, SimpleNamespace(tables=tables), backward, None))
+    hooks.after_update(Moment(0, step, total, 0, SimpleNamespace(tables=tables), backward))
 
 
 def masks(tables):

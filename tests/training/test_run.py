@@ -28,6 +28,7 @@ METHODS = {
     "pep": ["budget.limit=50%", "method.threshold_start=-4", "method.pull=0.01"],
     "pep, by row": ["budget.limit=50%", "method.thresholds=row", "method.search_epochs=3", "method.reinit=true"],
     "rkd": ["budget.limit=50%", "method.items=5", "method.samples=10"],
+    "tkd, hierarchical": ["budget.limit=50%", "method.topology=hierarchical", "method.groups=3"],
     "tkd": ["budget.limit=50%", "method.teacher_epochs=4", "method.entities=30"],
     "quantised": [],
     "quantised, float16, narrow": ["budget.limit=20%", "method.precision=float16"],

@@ -90,16 +90,11 @@ class Backbone(ABC):
 
     def network_arrays(self) -> dict[str, NDArray[np.float32]]:
         """The weights of the network by name; views."""
-        return {name: value.detach().numpy() for name, value in self.network.named_parameters()}
+        return weights_of(self.network)
 
     def load_network(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
         """Takes back what `network_arrays` gave; DataError for other names or shapes."""
-        own = self.network_arrays()
-        expected, given = ({name: array.shape for name, array in found.items()} for found in (own, arrays))
-        if expected != given:
-            raise DataError(f"network weights {given}, expected {expected}")
-        for name, array in own.items():
-            array[...] = arrays[name]
+        load_weights(self.network, arrays)
 
     @staticmethod
     @abstractmethod
@@ -159,3 +154,18 @@ class Backbone(ABC):
         known: what users had before they are ranked, for models that read it; the histories of training if not given.
         Users beyond those of training are new ones.
         """
+
+
+def weights_of(network: torch.nn.Module) -> dict[str, NDArray[np.float32]]:
+    """The weights of a network by name; views."""
+    return {name: value.detach().numpy() for name, value in network.named_parameters()}
+
+
+def load_weights(network: torch.nn.Module, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+    """Takes back what `weights_of` gave; DataError for other names or shapes."""
+    own = weights_of(network)
+    expected, given = ({name: array.shape for name, array in found.items()} for found in (own, arrays))
+    if expected != given:
+        raise DataError(f"network weights {given}, expected {expected}")
+    for name, array in own.items():
+        array[...] = arrays[name]

@@ -64,6 +64,7 @@ class Regrow(Hooks):
     """Moves slots every `regrow_every` steps."""
 
     def __init__(self, options: Options) -> None:
+        super().__init__()
         self.options = options
         self.moved = 0
 

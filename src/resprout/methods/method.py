@@ -68,8 +68,7 @@ class Moment:
     """Where training stands, and what hooks may use.
 
     step counts updates of this stage from 1; total_steps is where its schedules end. backward(factor) replaces the
-    pending gradients by those of one fresh batch, `factor` times as large. earlier(name) is the model that an earlier
-    stage of this phase has left behind.
+    pending gradients by those of one fresh batch, `factor` times as large.
     """
 
     epoch: int
@@ -78,7 +77,6 @@ class Moment:
     seed: int
     model: Backbone
     backward: Callable[[int], None]
-    earlier: Callable[[str], Backbone]
 
     @property
     def tables(self) -> Mapping[str, Table]:
@@ -89,6 +87,7 @@ class Moment:
 class Hooks:
     """What a method does besides the loop, which calls these where the pseudo-code says.
 
+    prepare
     begin
     for each epoch:
         for each batch:
@@ -97,6 +96,13 @@ class Hooks:
             after_update            (pending gradients are still there)
         after_epoch
     """
+
+    def __init__(self) -> None:
+        self.network = torch.nn.Module()
+        """Weights of the method's own, trained by the rule of the model's network and then forgotten."""
+
+    def prepare(self, model: Backbone, earlier: Callable[[str], Backbone], seed: int) -> None:
+        """Before all else, also when a stage is resumed: makes the network, and reads earlier models."""
 
     def begin(self, moment: Moment) -> None:
         """Before the first batch of a stage, also when it is resumed."""

@@ -50,6 +50,7 @@ class Search(Hooks):
     """Sets the thresholds up, and ends the search."""
 
     def __init__(self, options: Options, budget: int) -> None:
+        super().__init__()
         self._options, self._budget = options, budget
         self._left = 0
 

@@ -1,6 +1,6 @@
 """RKD: ranking distillation (Tang & Wang, KDD 2018), a dense teacher's best items taught to a narrow student."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,12 +70,13 @@ class Distil(Hooks):
     """
 
     def __init__(self, options: Options) -> None:
+        super().__init__()
         self._options = options
         self._best: I32 = np.zeros((0, 0), np.int32)
 
-    def begin(self, moment: Moment) -> None:
-        """See `Hooks.begin`: reads the teacher once, and keeps of it what it recommends."""
-        teacher, users = moment.earlier("teacher"), np.arange(moment.model.histories.n_users, dtype=np.int32)
+    def prepare(self, model: Backbone, earlier: Callable[[str], Backbone], seed: int) -> None:
+        """See `Hooks.prepare`: keeps of the teacher what it recommends."""
+        teacher, users = earlier("teacher"), np.arange(model.histories.n_users, dtype=np.int32)
         self._best, _ = rank(teacher.scorer(), users, teacher.histories, self._options.items)
 
     def extra_loss(self, moment: Moment, batch: Any) -> torch.Tensor | None:

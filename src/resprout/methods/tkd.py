@@ -1,33 +1,38 @@
 """TKD: topology distillation (Kang et al., KDD 2021), a dense teacher's angles between vectors taught to a student."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
-from torch.nn import functional
 
 from resprout.backbones.backbone import Backbone
+from resprout.backbones.noise import start_layers
 from resprout.budget import MemoryUse
 from resprout.data.batches import Triplets
 from resprout.kernels.contract import I32
-from resprout.methods import method
+from resprout.methods import method, topology
 from resprout.methods.method import Allowance, Hooks, Moment, Stage
 from resprout.methods.rkd import TeacherOptions, teacher_or_student
-from resprout.rng import stream
+from resprout.rng import stream, stream_key
 from resprout.tables.table import Table
 
-_EPSILON = 1e-8
+_SIDES = ("user", "item")
 
 
 class Options(TeacherOptions):
     """Options of `tkd`."""
 
-    weight: float = Field(2.0, ge=0, description="weight of the mean over pairs of (teacher's cosine - student's)^2")
+    topology: Literal["full", "hierarchical"] = Field(
+        "full", description="angles of all pairs (FTD), or inside of groups that are learnt (HTD), for small students"
+    )
+    weight: float = Field(2.0, ge=0, description="weight of the distillation loss, a mean over pairs (lambda)")
     entities: int = Field(
         1024, ge=2, description="users and items of a batch that are compared, drawn if there are more"
     )
+    groups: int = Field(30, ge=1, description="hierarchical: groups of users, and of items (K)")
+    angles: float = Field(0.5, ge=0, le=1, description="hierarchical: share of angles, the rest is of groups (alpha)")
 
 
 class TKD(method.Method):
@@ -47,28 +52,56 @@ class TKD(method.Method):
 
 
 class Distil(Hooks):
-    """Adds full topology distillation (FTD): the mean over pairs of entities of `(cos(t, t') - cos(s, s'))^2`.
+    """Adds the distillation loss of `topology`, over users and items of a batch.
 
     The authors sum over pairs and over the batch, with a weight of 1e-3: for B entities that is about `1e-3 B` times
     these means.
     """
 
     def __init__(self, options: Options) -> None:
+        super().__init__()
         self._options = options
-        self._users = self._items = torch.zeros(0, 0)
+        self._teachers: dict[str, torch.Tensor] = {}
 
-    def begin(self, moment: Moment) -> None:
-        """See `Hooks.begin`: reads the teacher's vectors once, at length 1."""
-        teacher = moment.earlier("teacher")
-        n_users, n_items = teacher.histories.n_users, teacher.histories.n_items
-        self._users, self._items = all_vectors(teacher, n_users, n_items)
+    def prepare(self, model: Backbone, earlier: Callable[[str], Backbone], seed: int) -> None:
+        """See `Hooks.prepare`: reads the teacher's vectors, and makes groups if they are to be learnt."""
+        self._teachers = dict(zip(_SIDES, all_vectors(earlier("teacher")), strict=True))
+        if self._options.topology == "hierarchical":
+            nobody = np.zeros(0, np.int32)
+            widths = zip(_SIDES, model.vectors(nobody, nobody), strict=True)
+            groups = {
+                side: topology.Groups(self._teachers[side].shape[1], own.shape[1], self._options.groups)
+                for side, own in widths
+            }
+            self.network = torch.nn.ModuleDict(groups)
+            start_layers(self.network, torch.Generator().manual_seed(stream_key(seed, "groups") % 2**63))
 
     def extra_loss(self, moment: Moment, batch: Any) -> torch.Tensor | None:
         """See `Hooks.extra_loss`."""
-        users, items = self._drawn(moment, batch)
-        student = _directions(torch.cat(moment.model.vectors(users, items)))
-        teacher = torch.cat([self._users[torch.from_numpy(users)], self._items[torch.from_numpy(items)]])
-        return self._options.weight * topology_loss(teacher, student)
+        drawn = self._drawn(moment, batch)
+        students = dict(zip(_SIDES, moment.model.vectors(*drawn), strict=True))
+        teachers = {side: self._teachers[side][torch.from_numpy(ids)] for side, ids in zip(_SIDES, drawn, strict=True)}
+        if self._options.topology == "full":
+            loss = topology.full(*(torch.cat(list(vectors.values())) for vectors in (teachers, students)))
+        else:
+            loss = self._hierarchical(moment, teachers, students)
+        return self._options.weight * loss
+
+    def _hierarchical(
+        self, moment: Moment, teachers: Mapping[str, torch.Tensor], students: Mapping[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """HTD: of angles inside of groups and to groups, and of how well groups explain the teacher."""
+        random = torch.Generator().manual_seed(stream_key(moment.seed, "groups", moment.step) % 2**63)
+        temperature = topology.temperature_at(moment.step / moment.total_steps)
+        losses = []
+        for side in _SIDES:
+            groups: Any = self.network.get_submodule(side)
+            teacher, student = teachers[side], students[side]
+            if len(teacher):
+                angles = topology.hierarchical(teacher, student, groups.members(teacher))
+                distances = groups.distances(teacher, student, temperature, random)
+                losses.append(self._options.angles * angles + (1 - self._options.angles) * distances)
+        return torch.stack(losses).sum()
 
     def _drawn(self, moment: Moment, batch: Any) -> tuple[I32, I32]:
         """Users and items of the batch, each once, and no more of them than are asked for."""
@@ -84,27 +117,21 @@ class Distil(Hooks):
         return users[kept[kept < len(users)]], items[kept[kept >= len(users)] - len(users)]
 
     def executed_outside_tables(self, model: Backbone, batch: Any) -> int:
-        """See `Hooks.executed_outside_tables`: cosines of teacher and student, and two gradients of the student's."""
-        own = sum(vectors.shape[1] for vectors in model.vectors(np.zeros(1, np.int32), np.zeros(1, np.int32))) // 2
-        return self._options.entities**2 * (3 * own + self._users.shape[1])
+        """See `Hooks.executed_outside_tables`: cosines, two gradients of the student's, groups."""
+        own, count = model.vectors(*np.zeros((2, 0), np.int32))[0].shape[1], self._options.entities
+        layers = sum(weights.numel() for name, weights in self.network.named_parameters() if name.endswith("weight"))
+        return count**2 * (3 * own + self._teachers["user"].shape[1]) + 3 * count * layers // 2
 
     def memory(self, tables: Mapping[str, Table]) -> MemoryUse:
-        """See `Hooks.memory`: the teacher's vectors."""
-        return MemoryUse({"teacher_vectors": 4 * (self._users.numel() + self._items.numel())})
+        """See `Hooks.memory`: the teacher's vectors, and the groups with their moments."""
+        weights = sum(weights.numel() for weights in self.network.parameters())
+        teachers = sum(vectors.numel() for vectors in self._teachers.values())
+        return MemoryUse({"teacher_vectors": 4 * teachers, "groups": 12 * weights})
 
 
-def all_vectors(teacher: Backbone, n_users: int, n_items: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The vectors of all users and all items, at length 1."""
-    users, items = np.arange(n_users, dtype=np.int32), np.arange(n_items, dtype=np.int32)
-    nobody, nothing = users[:0], items[:0]
+def all_vectors(teacher: Backbone) -> tuple[torch.Tensor, torch.Tensor]:
+    """The vectors of all users and of all items."""
+    known = teacher.histories
+    users, items = np.arange(known.n_users, dtype=np.int32), np.arange(known.n_items, dtype=np.int32)
     with torch.no_grad():
-        return _directions(teacher.vectors(users, nothing)[0]), _directions(teacher.vectors(nobody, items)[1])
-
-
-def topology_loss(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
-    """Mean of `(cos(t_i, t_j) - cos(s_i, s_j))^2` over all pairs, from vectors of length 1, `[entities, any]`."""
-    return (teacher @ teacher.T - student @ student.T).square().mean()
-
-
-def _directions(vectors: torch.Tensor) -> torch.Tensor:
-    return functional.normalize(vectors, eps=_EPSILON)
+        return teacher.vectors(users, items[:0])[0], teacher.vectors(users[:0], items)[1]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from resprout.artifact.files import Arrays, read_tensors, write_tensors
-from resprout.backbones.backbone import Backbone
+from resprout.backbones.backbone import Backbone, load_weights, weights_of
 from resprout.errors import RunError
 from resprout.methods.method import Hooks, Stage
 from resprout.tables.table import Table
@@ -23,7 +23,7 @@ from resprout.training.optimizer import Optimizer
 
 FORMAT = "resprout-checkpoint-2"
 # no table's name has a slash
-_NETWORK, _MOMENTS = "network/", "moments/"
+_NETWORK, _METHOD, _MOMENTS = "network/", "method/", "moments/"
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self._folder, self._last = folder, folder / "last.safetensors"
 
-    def save(self, about: Checkpoint, model: Backbone, optimizer: Optimizer) -> None:
+    def save(self, about: Checkpoint, model: Backbone, optimizer: Optimizer, hooks: Hooks) -> None:
         """Writes the state after an epoch."""
-        network = _prefixed(_NETWORK, model.network_arrays())
-        moments = _prefixed(_MOMENTS, optimizer.arrays())
-        self._write_last(about, _arrays(model.tables, training=True) | network | moments)
+        tables, network = _arrays(model.tables, training=True), _prefixed(_NETWORK, model.network_arrays())
+        moments, own = _prefixed(_MOMENTS, optimizer.arrays()), _prefixed(_METHOD, weights_of(hooks.network))
+        self._write_last(about, tables | network | own | moments)
 
     def begin_next(self, about: Checkpoint) -> None:
         """Writes that a part is done, and nothing of the next begun."""
@@ -90,6 +90,7 @@ class Checkpoints:
         """Puts model, optimizer and hooks where the checkpoint left them."""
         arrays = _load(self._last, model)
         optimizer.load_arrays(_part_of(_MOMENTS, arrays))
+        load_weights(hooks.network, _part_of(_METHOD, arrays))
         hooks.load_state(checkpoint.hooks)
 
     def load_model(self, part: Part, model: Backbone) -> None:

@@ -45,7 +45,6 @@ class Task:
 
     epochs: where to stop; horizon: the epochs that learning rate and mask schedules are made for.
     evaluate: validation metrics, or None to train `epochs` epochs without looking.
-    earlier: the model that an earlier stage has left, by name.
     save: called after each epoch with progress and whether it is the best so far.
     """
 
@@ -59,7 +58,6 @@ class Task:
     epochs: int
     horizon: int
     evaluate: Callable[[], Metrics] | None
-    earlier: Callable[[str], Backbone]
     save: Callable[[Progress, bool], None]
 
 
@@ -108,6 +106,7 @@ def _train_epoch(task: Task, progress: Progress, observer: Observer) -> float:
         task.optimizer.update(_learning_rate(task, step), step)
         task.hooks.after_update(moment)
         task.model.clear_gradient()
+        task.hooks.network.zero_grad()
         total += value
         observer.step(step)
     task.hooks.after_epoch(moment_of(task, progress.epochs, progress.steps + task.batches.per_epoch))
@@ -133,7 +132,7 @@ def moment_of(task: Task, epoch: int, step: int) -> Moment:
         task.model.loss(task.batches.fresh(step, factor)).backward()
 
     total_steps = task.horizon * task.batches.per_epoch
-    return Moment(epoch, step, total_steps, task.settings.seed, task.model, backward, task.earlier)
+    return Moment(epoch, step, total_steps, task.settings.seed, task.model, backward)
 
 
 def _evaluation_is_due(task: Task, progress: Progress) -> bool:

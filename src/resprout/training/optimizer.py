@@ -15,11 +15,13 @@ _STATE = {"exp_avg": "moment_1", "exp_avg_sq": "moment_2", "step": "updates"}
 
 
 class Optimizer:
-    """Updates a model. Moments of tables are the tables' own; those of the network lie here."""
+    """Updates a model, and its method's network. Moments of tables are the tables' own; others lie here."""
 
-    def __init__(self, model: Backbone, settings: TrainingSettings) -> None:
+    def __init__(self, model: Backbone, settings: TrainingSettings, other: torch.nn.Module | None = None) -> None:
         self._model, self._settings = model, settings
         self._parameters = dict(model.network.named_parameters())
+        if other is not None:
+            self._parameters |= {f"method/{name}": weights for name, weights in other.named_parameters()}
         betas = settings.beta_1, settings.beta_2
         # torch refuses an optimizer of nothing
         self._network = (

@@ -105,7 +105,10 @@ class _Run:
     def _train(self, part: Part, at: Checkpoint) -> cost.Spent:
         settings, stage = self.settings.training, part.stage
         model = self._starting_model(part, at.done)
-        optimizer, hooks = Optimizer(model, settings), self.method.hooks(stage)
+        earlier = {each.part.stage.name: each.part for each in at.done if each.part.phase == part.phase}
+        hooks = self.method.hooks(stage)
+        hooks.prepare(model, lambda name: self._trained_model(earlier[name]), settings.seed)
+        optimizer = Optimizer(model, settings, hooks.network)
         if at.progress.epochs:
             self.checkpoints.restore(at, model, optimizer, hooks)
         looks = part.phase == "train" and stage.judged and len(self.prepared.split.validation) > 0
@@ -114,19 +117,12 @@ class _Run:
             _check_budget(model, stage)
             if is_best:
                 self.checkpoints.save_model(part, model)
-            self.checkpoints.save(Checkpoint(at.done, progress, hooks.state()), model, optimizer)
+            self.checkpoints.save(Checkpoint(at.done, progress, hooks.state()), model, optimizer, hooks)
 
         look = (lambda: self._evaluate(model, of="validation")) if looks else None
         batches, horizon = self._batches(model), self._horizon(stage)
         epochs = horizon if part.phase == "train" else _chosen_epochs(_find(at.done, Part("train", stage)))
-        earlier = {each.part.stage.name: each.part for each in at.done if each.part.phase == part.phase}
-
-        def left_by(name: str) -> Backbone:
-            return self._trained_model(earlier[name])
-
-        task = Task(
-            part.phase, stage.name, model, optimizer, batches, hooks, settings, epochs, horizon, look, left_by, save
-        )  # fmt: skip
+        task = Task(part.phase, stage.name, model, optimizer, batches, hooks, settings, epochs, horizon, look, save)
         progress = train(task, at.progress, self.observer)
         if progress.best_epoch:
             self.checkpoints.load_model(part, model)
