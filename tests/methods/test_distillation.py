@@ -66,6 +66,16 @@ def test_groups_choose_their_expert_ever_more_sharply():
     assert topology.temperature_at(0.5) == pytest.approx(1e-5)
 
 
+def test_what_groups_do_not_explain_is_a_share_of_the_teacher():
+    groups = topology.Groups(teacher_width=2, student_width=3, count=2)
+    with torch.no_grad():
+        for weights in groups.experts.parameters():
+            weights.zero_()
+    for scale in (1.0, 50.0):
+        teacher, random = scale * torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.Generator().manual_seed(0)
+        assert groups.distances(teacher, torch.ones(2, 3), 1.0, random).item() == pytest.approx(1)
+
+
 def test_pulling_apart_of_a_group_of_one():
     teacher, student = torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 0.0, 1.0]])
     assert topology.hierarchical(teacher, student, torch.tensor([5])).item() == pytest.approx(0, abs=1e-12)

@@ -36,12 +36,15 @@ class Groups(nn.Module):
     def distances(
         self, teacher: torch.Tensor, student: torch.Tensor, temperature: float, random: torch.Generator
     ) -> torch.Tensor:
-        """Mean over entities of `|t - sum_k z_k f_k(s)|^2`: z is a soft choice among groups (Gumbel softmax)."""
+        """Sum over entities of `|t - sum_k z_k f_k(s)|^2`, by that of `|t|^2`: what of the teacher is not explained.
+
+        z is a soft choice among groups (Gumbel softmax).
+        """
         logits = self.assign(teacher).log_softmax(1)
         noise = -torch.empty_like(logits).exponential_(generator=random).log()
         share = ((logits + noise) / temperature).softmax(1)
         told = sum(share[:, k : k + 1] * expert(student) for k, expert in enumerate(self.experts))
-        distances: torch.Tensor = (teacher - told).square().sum(1).mean()
+        distances: torch.Tensor = (teacher - told).square().sum() / teacher.square().sum().clamp_min(_EPSILON)
         return distances
 
     def members(self, teacher: torch.Tensor) -> torch.Tensor:

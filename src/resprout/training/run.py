@@ -104,8 +104,8 @@ class _Run:
 
     def _train(self, part: Part, at: Checkpoint) -> cost.Spent:
         settings, stage = self.settings.training, part.stage
-        model = self._starting_model(part, at.done)
         earlier = {each.part.stage.name: each.part for each in at.done if each.part.phase == part.phase}
+        model = self._starting_model(part, earlier)
         hooks = self.method.hooks(stage)
         hooks.prepare(model, lambda name: self._trained_model(earlier[name]), settings.seed)
         optimizer = Optimizer(model, settings, hooks.network)
@@ -170,9 +170,8 @@ class _Run:
             },
         )
 
-    def _starting_model(self, part: Part, done: Sequence[Done]) -> Backbone:
+    def _starting_model(self, part: Part, earlier: Mapping[str, Part]) -> Backbone:
         """A model as the stage begins with it."""
-        earlier = {each.part.stage.name: each.part for each in done if each.part.phase == part.phase}
         sources = part.stage.mask_from, part.stage.values_from
         tables = [None if name is None else self._trained_tables(earlier[name]) for name in sources]
         model = self._model(part, *tables)
