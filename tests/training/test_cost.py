@@ -17,7 +17,7 @@ from resprout.data.histories import Histories
 from resprout.evaluation.evaluate import rank
 from resprout.kernels import reference
 from resprout.kernels.reference.products import Executed
-from resprout.methods.method import Hooks, Stage
+from resprout.methods.method import Hooks, Moment, Stage
 from resprout.tables.build import build_tables
 from resprout.tables.initial import Start
 from resprout.training import cost
@@ -25,7 +25,7 @@ from resprout.training.loop import Progress
 from resprout.training.optimizer import Optimizer
 from resprout.training.settings import TrainingSettings
 
-# no other size of a model is 9, or the 16 x 16 of ConvNCF's maps, so that a product of rows can be told from other
+# no other size of a model is 9, 18, or the 16 x 16 of ConvNCF's maps, so that a product of rows can be told from other
 # element-wise work by its last axis
 WIDTH, MAP, USERS, ITEMS, STEPS = 9, 16 * 16, 12, 14, 4
 SMALL = {
@@ -51,7 +51,8 @@ STORAGES = [("dense", 1.0), ("packed", 0.5), ("packed", 1.0)]
 def product_of_rows(one, other, out_shape):
     """Two operations a multiply-add, as torch counts."""
     both_are_arrays = all(isinstance(shape, torch.Size) and shape for shape in (one, other))
-    return 2 * math.prod(out_shape) if both_are_arrays and len(out_shape) > 1 and out_shape[-1] in (WIDTH, MAP) else 0
+    is_product = both_are_arrays and len(out_shape) > 1 and out_shape[-1] in (WIDTH, 2 * WIDTH, MAP)
+    return 2 * math.prod(out_shape) if is_product else 0
 
 
 # torch's counter knows neither products entry by entry nor those that add to what is there
@@ -189,6 +190,29 @@ def test_executed_multiply_adds_of_ranking(make, name, storage, block, monkeypat
         monkeypatch.setattr(module, "USERS_PER_BLOCK", block, raising=False)
     model = make(name, *storage)
     assert cost.executed_inference(model) == ranked(model, block)
+
+
+@pytest.mark.parametrize("name", ["mf", "lightgcn", "multvae", "neumf"])
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("rkd", {"items": 5, "samples": 3}), ("tkd", {}), ("tkd", {"topology": "hierarchical", "groups": 1})],
+)
+def test_executed_multiply_adds_of_what_a_teacher_adds(make, name, method, options):
+    student, teacher = make(name, "dense", 1.0), make(name, "dense", 1.0)
+    kind = catalog.load_method(method)
+    hooks = kind(kind.Options(**options)).hooks(Stage("train", "dense", ()))
+    hooks.prepare(student, lambda _: teacher, 0)
+    batch = student.batches(6, 0, "user").batch(0, 0)
+    moment = Moment(0, 1, STEPS, 0, student, None)
+    plain = cost.executed_step(student, batch)
+    with counted() as count:
+        loss = student.loss(batch) + hooks.extra_loss(moment, batch)
+        loss.backward()
+        for table in student.tables.values():
+            list(table.gradient_blocks())
+        student.clear_gradient()
+    whole = cost.executed_step(student, batch, lambda batch: hooks.extra_loss(moment, batch))
+    assert whole + hooks.executed_outside_tables(student, batch) == count.all > plain
 
 
 def test_nominal_multiply_adds_of_training(make, name, storage, histories):

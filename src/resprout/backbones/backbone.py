@@ -139,6 +139,10 @@ class Backbone(ABC):
         Those are sums over rows: `bags`, `smoothed_rows`, and gradients by row.
         """
 
+    def executed_vectors(self, users: int) -> int:
+        """Multiply-adds of the `vectors` of as many users, forward, apart from those of kernels; items' are rows."""
+        return 0
+
     @abstractmethod
     def executed_pair_scores(self, users: int, each: int) -> int:
         """Multiply-adds of `pair_scores` of `each` items for as many users, forward, apart from those of kernels."""

@@ -112,11 +112,13 @@ class MultVAE(backbone.Backbone):
         """See `Backbone.executed_outside_tables`: all but the sums of input rows, forward and backward."""
         return 3 * batch_size * self._above()
 
+    def executed_vectors(self, users: int) -> int:
+        """See `Backbone.executed_vectors`: encoder and decoder."""
+        return users * (self.encoder.weight.numel() + self.decoder.weight.numel())
+
     def executed_pair_scores(self, users: int, each: int) -> int:
         """See `Backbone.executed_pair_scores`."""
-        return users * (
-            self.encoder.weight.numel() + self.decoder.weight.numel() + each * self.tables["item_out"].shape.width
-        )
+        return self.executed_vectors(users) + users * each * self.tables["item_out"].shape.width
 
     def executed_ranking(self) -> int:
         """See `Backbone.executed_ranking`: encoder (the variances too, which go unused), decoder, output rows."""

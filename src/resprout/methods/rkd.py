@@ -81,9 +81,7 @@ class Distil(Hooks):
 
     def extra_loss(self, moment: Moment, batch: Any) -> torch.Tensor | None:
         """See `Hooks.extra_loss`."""
-        users = np.unique(batch.users)
-        # who has seen so much that fewer items are left has nothing to be taught
-        users = users[(self._best[users] >= 0).all(1)]
+        users = self._taught(batch)
         if not len(users):
             return None
         n_items, count = moment.model.histories.n_items, self._options.samples
@@ -96,7 +94,12 @@ class Distil(Hooks):
 
     def executed_outside_tables(self, model: Backbone, batch: Any) -> int:
         """See `Hooks.executed_outside_tables`: forward, and two gradients of each product."""
-        return 3 * model.executed_pair_scores(len(np.unique(batch.users)), self._options.items + self._options.samples)
+        return 3 * model.executed_pair_scores(len(self._taught(batch)), self._options.items + self._options.samples)
+
+    def _taught(self, batch: Any) -> I32:
+        """The users of a batch, but for those who have seen so much that the teacher's list is not full."""
+        users: I32 = np.unique(batch.users)
+        return users[(self._best[users] >= 0).all(1)]
 
     def memory(self, tables: Mapping[str, Table]) -> MemoryUse:
         """See `Hooks.memory`: the teacher's best items; the teacher itself is read before the training begins."""

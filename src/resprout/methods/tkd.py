@@ -105,11 +105,7 @@ class Distil(Hooks):
 
     def _drawn(self, moment: Moment, batch: Any) -> tuple[I32, I32]:
         """Users and items of the batch, each once, and no more of them than are asked for."""
-        users = np.unique(batch.users)
-        if isinstance(batch, Triplets):
-            items = np.unique(np.concatenate([batch.positives, batch.negatives.reshape(-1)]))
-        else:
-            items = np.unique(np.concatenate([moment.model.histories.of(int(user)) for user in users]))
+        users, items = entities_of(moment.model, batch)
         count = len(users) + len(items)
         if count <= self._options.entities:
             return users, items
@@ -117,10 +113,24 @@ class Distil(Hooks):
         return users[kept[kept < len(users)]], items[kept[kept >= len(users)] - len(users)]
 
     def executed_outside_tables(self, model: Backbone, batch: Any) -> int:
-        """See `Hooks.executed_outside_tables`: cosines, two gradients of the student's, groups."""
-        own, count = model.vectors(*np.zeros((2, 0), np.int32))[0].shape[1], self._options.entities
-        layers = sum(weights.numel() for name, weights in self.network.named_parameters() if name.endswith("weight"))
-        return count**2 * (3 * own + self._teachers["user"].shape[1]) + 3 * count * layers // 2
+        """See `Hooks.executed_outside_tables`: cosines, two gradients of the student's, layers of groups and their sums.
+
+        Where entities are drawn, users and items are taken to be drawn in proportion; no group is taken to be empty.
+        """
+        sizes = [len(ids) for ids in entities_of(model, batch)]
+        share = min(1.0, self._options.entities / sum(sizes))
+        sizes = [round(share * size) for size in sizes]
+        widths = [vectors.shape[1] for vectors in model.vectors(*np.zeros((2, 0), np.int32))]
+        taught = [self._teachers[side].shape[1] for side in _SIDES]
+        vectors = 3 * model.executed_vectors(sizes[0])
+        if self._options.topology == "full":
+            return vectors + sum(sizes) ** 2 * (taught[0] + 3 * widths[0])
+        layers = [weights.numel() for name, weights in self.network.named_parameters() if name.endswith("weight")]
+        groups = self._options.groups
+        cosines = (
+            n * n * (t + 3 * s) + n * groups * (4 * t + 2 * s) for n, t, s in zip(sizes, taught, widths, strict=True)
+        )
+        return vectors + sum(cosines) + 3 * sum(sizes) * sum(layers) // len(_SIDES)
 
     def memory(self, tables: Mapping[str, Table]) -> MemoryUse:
         """See `Hooks.memory`: the teacher's vectors, and the groups with their moments."""
@@ -135,3 +145,11 @@ def all_vectors(teacher: Backbone) -> tuple[torch.Tensor, torch.Tensor]:
     users, items = np.arange(known.n_users, dtype=np.int32), np.arange(known.n_items, dtype=np.int32)
     with torch.no_grad():
         return teacher.vectors(users, items[:0])[0], teacher.vectors(users[:0], items)[1]
+
+
+def entities_of(model: Backbone, batch: Any) -> tuple[I32, I32]:
+    """Users and items of a batch, each once: of triplets, or of users with their histories."""
+    users: I32 = np.unique(batch.users)
+    if isinstance(batch, Triplets):
+        return users, np.unique(np.concatenate([batch.positives, batch.negatives.reshape(-1)]))
+    return users, np.unique(np.concatenate([model.histories.of(int(user)) for user in users]))

@@ -43,8 +43,9 @@ class Groups(nn.Module):
         logits = self.assign(teacher).log_softmax(1)
         noise = -torch.empty_like(logits).exponential_(generator=random).log()
         share = ((logits + noise) / temperature).softmax(1)
-        told = sum(share[:, k : k + 1] * expert(student) for k, expert in enumerate(self.experts))
-        distances: torch.Tensor = (teacher - told).square().sum() / teacher.square().sum().clamp_min(_EPSILON)
+        told: torch.Tensor = sum(share[:, k : k + 1] * expert(student) for k, expert in enumerate(self.experts))
+        unexplained = functional.mse_loss(told, teacher, reduction="sum")
+        distances: torch.Tensor = unexplained / teacher.square().sum().clamp_min(_EPSILON)
         return distances
 
     def members(self, teacher: torch.Tensor) -> torch.Tensor:
