@@ -113,7 +113,7 @@ class Distil(Hooks):
         return users[kept[kept < len(users)]], items[kept[kept >= len(users)] - len(users)]
 
     def executed_outside_tables(self, model: Backbone, batch: Any) -> int:
-        """See `Hooks.executed_outside_tables`: cosines, two gradients of the student's, layers of groups and their sums.
+        """See `Hooks.executed_outside_tables`: cosines, two gradients of the student's, groups and their sums.
 
         Where entities are drawn, users and items are taken to be drawn in proportion; no group is taken to be empty.
         """
