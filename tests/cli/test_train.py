@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from resprout.artifact.files import read_tensors
+from resprout.errors import SettingsError
 
 LONG = ("--backbone", "mf", "--method", "dsl", "--budget", "50%", "--epochs", "120", "--set", "backbone.width=8")
 LONG += ("--set", "training.batch_size=64", "--set", "training.patience=0", "--set", "method.regrow_every=7")
@@ -159,3 +160,15 @@ def test_killed_and_resumed_equals_undisturbed(resprout, books_csv, tmp_path, wa
         assert result_of(killed)[part] == result_of(undisturbed)[part]
     for name in ("model/tables.safetensors", "model/interactions.safetensors", "checkpoint/last.safetensors"):
         assert arrays_of(killed / name) == arrays_of(undisturbed / name)
+
+
+@pytest.mark.parametrize(("more", "epochs", "says"), [((), 60, True), (("--no-recipe",), 100, False)])
+def test_a_known_data_set_brings_its_recipe_unless_it_is_left_out(resprout, monkeypatch, more, epochs, says):
+    def start(settings, folder, observer):
+        assert settings.training.epochs == epochs
+        raise SettingsError("seen")
+
+    monkeypatch.setattr("resprout.training.run.start", start)
+    shown = resprout("train", "--data", "ml-1m", "--backbone", "mf", *more)
+    assert "seen" in shown.stderr
+    assert ("recipe ml-1m/mf" in shown.stderr) == says

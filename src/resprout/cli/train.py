@@ -30,8 +30,8 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting, like training.learning_rate=0.01."),
     ] = None,
-    plain: Annotated[
-        bool, typer.Option("--plain", help="Leave out the recipe that a known data set has for the backbone.")
+    no_recipe: Annotated[
+        bool, typer.Option("--no-recipe", help="Leave out the recipe that a known data set has for the backbone.")
     ] = False,
     refit: Annotated[
         bool, typer.Option("--refit", help="Train once more on train and validation data, for the epochs chosen.")
@@ -52,7 +52,7 @@ def train(
         "config": config,
         "set": set_,
         "refit": refit,
-        "plain": plain,
+        "no-recipe": no_recipe,
     }
     given = {name: value for name, value in given.items() if value is not None and value is not False and value != []}
     if resume is not None:
@@ -114,11 +114,11 @@ def _settings(given: dict[str, Any]) -> "Settings":
     file = read_toml(given["config"]) if "config" in given else {}
     values = merged(file, named, assignments(given.get("set", [])))
     recipe = None
-    if "plain" not in given:
+    if "no-recipe" not in given:
         values, recipe = with_recipe(values)
     settings = settings_of(values)
     if recipe is not None:
-        typer.echo(f"settings: recipe {recipe}, where you gave none (--plain leaves it out)", err=True)
+        typer.echo(f"settings: recipe {recipe}, where you gave none (--no-recipe leaves it out)", err=True)
     return settings
 
 
