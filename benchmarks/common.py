@@ -65,6 +65,20 @@ class Stepper:
         return value
 
 
+def step_timers(steppers: Mapping[float | None, Stepper]) -> dict[str, Callable[[], float]]:
+    """What times a step of the dense table (None), and of packed ones by density."""
+    return {
+        "dense table" if density is None else f"dsl at {density}": (lambda stepper=stepper: seconds_of(stepper.step))
+        for density, stepper in steppers.items()
+    }
+
+
+def save_arrays(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes each array to FOLDER/NAME.npy, for a peer."""
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+
+
 def largest(difference: np.ndarray) -> float:
     return float(np.abs(difference).max())
 

@@ -20,7 +20,9 @@ from benchmarks.common import (
     gowalla,
     largest,
     peer,
+    save_arrays,
     seconds_of,
+    step_timers,
     tables_of,
 )
 from resprout.backbones.lightgcn import LightGCN, Options
@@ -70,8 +72,7 @@ def write_inputs(folder: Path, dense: LightGCN, batch: Triplets) -> None:
         "batch_positives": batch.positives + first_item,
         "batch_negatives": batch.negatives + first_item,
     }
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array)
+    save_arrays(folder, arrays)
 
 
 def hops(folder: Path, models: dict[float | None, LightGCN], torch_peer: Peer) -> bool:
@@ -123,12 +124,8 @@ def steps(models: dict[float | None, LightGCN], batch: Triplets, torch_peer: Pee
     ours = [steppers[None].step() for _ in range(4)]
     theirs = [float(torch_peer.ask("step").split()[1]) for _ in range(4)]
     gate("losses of four dense steps and PyTorch's", largest(np.array(ours) / theirs - 1), 1e-5)
-    timers: dict[str, Callable[[], float]] = {
-        "dense table" if density is None else f"dsl at {density}": (lambda stepper=stepper: seconds_of(stepper.step))
-        for density, stepper in steppers.items()
-    }
-    timers["PyTorch, COO and Adam"] = lambda: float(torch_peer.ask("step").split()[0])
-    medians = alternate(timers, ROUNDS)
+    theirs_timer = {"PyTorch, COO and Adam": lambda: float(torch_peer.ask("step").split()[0])}
+    medians = alternate(step_timers(steppers) | theirs_timer, ROUNDS)
     torch_step, dense = medians["PyTorch, COO and Adam"], medians["dense table"]
     return all(
         [

@@ -4,11 +4,10 @@ RESPROUT_DATA=... python -m benchmarks.mf
 """
 
 import sys
-from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.common import Stepper, alternate, floor, gate, gowalla, largest, seconds_of, tables_of
+from benchmarks.common import Stepper, alternate, floor, gate, gowalla, largest, step_timers, tables_of
 from resprout.backbones.losses import Options
 from resprout.backbones.mf import MF
 
@@ -26,12 +25,7 @@ def main() -> bool:
     full = MF(OPTIONS, tables_of(MF, OPTIONS, histories, 1.0), histories)
     losses = [[stepper.step() for _ in range(4)] for stepper in (Stepper(full, batch), Stepper(models[None], batch))]
     gate("losses of four steps, dense and packed at density 1", largest(np.divide(*losses) - 1), 1e-5)
-    timers: dict[str, Callable[[], float]] = {}
-    for density, model in models.items():
-        stepper = Stepper(model, batch)
-        name = "dense table" if density is None else f"dsl at {density}"
-        timers[name] = lambda stepper=stepper: seconds_of(stepper.step)
-    medians = alternate(timers, ROUNDS)
+    medians = alternate(step_timers({density: Stepper(model, batch) for density, model in models.items()}), ROUNDS)
     dense = medians["dense table"]
     return all(
         [

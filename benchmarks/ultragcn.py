@@ -5,7 +5,6 @@ RESPROUT_DATA=... python -m benchmarks.ultragcn
 
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,8 @@ from benchmarks.common import (
     gowalla,
     largest,
     peer,
-    seconds_of,
+    save_arrays,
+    step_timers,
     tables_of,
 )
 from resprout.backbones.ultragcn import Options, UltraGCN
@@ -45,12 +45,8 @@ def main() -> bool:
             ours = [steppers[None].step() for _ in range(4)]
             theirs = [float(torch_peer.ask("step").split()[1]) for _ in range(4)]
             gate("losses of four dense steps and PyTorch's", largest(np.array(ours) / theirs - 1), 1e-5)
-            timers: dict[str, Callable[[], float]] = {
-                "dense table" if density is None else f"dsl at {density}": (lambda own=own: seconds_of(own.step))
-                for density, own in steppers.items()
-            }
-            timers["PyTorch"] = lambda: float(torch_peer.ask("step").split()[0])
-            medians = alternate(timers, ROUNDS)
+            theirs_timer = {"PyTorch": lambda: float(torch_peer.ask("step").split()[0])}
+            medians = alternate(step_timers(steppers) | theirs_timer, ROUNDS)
     torch_step = medians["PyTorch"]
     return all(
         [
@@ -76,8 +72,7 @@ def write_inputs(folder: Path, dense: UltraGCN, batch: Triplets) -> None:
         "near_weights": near.weights,
         "weights": np.array([*graph, options.negative_weight, options.item_weight, options.l2]),
     }
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array)
+    save_arrays(folder, arrays)
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ class Backbone(ABC):
     def executed_outside_tables(self, batch_size: int) -> int:
         """Multiply-adds of a training step at this moment, forward and backward, apart from those of kernels.
 
-        Those are sums over rows: `bags`, `smoothed_rows`, and gradients by row.
+        Those are sums over rows: `bags`, `smoothed_rows`, gradients by row; and products by `sampled_scores`.
         """
 
     def executed_vectors(self, users: int) -> int:

@@ -1,7 +1,6 @@
 """Lottery tickets of tables: LTH-MRS (Wang et al., arXiv 2108.00944), iterative magnitude pruning with rewinding."""
 
 from collections.abc import Sequence
-from itertools import count
 from typing import Any
 
 from pydantic import Field
@@ -59,10 +58,8 @@ def densities(allowance: Allowance, cut: float, name: str) -> list[tuple[int, ..
     """Slots of each table in each round: all of them, `(1 - cut)^r` of them, and in the last those of the budget."""
     goal = tuple(needed(allowance, name).slots(allowance.shapes))
     weights = [shape.weights for shape in allowance.shapes]
-    rounds: list[tuple[int, ...]] = []
-    for r in count():
-        slots = tuple(max(least, int(whole * (1 - cut) ** r)) for whole, least in zip(weights, goal, strict=True))
-        rounds.append(slots)
-        if slots == goal:
-            return rounds
-    raise AssertionError("count() has no end")
+    rounds = [tuple(weights)]
+    while rounds[-1] != goal:
+        left = (1 - cut) ** len(rounds)
+        rounds.append(tuple(max(least, int(whole * left)) for whole, least in zip(weights, goal, strict=True)))
+    return rounds

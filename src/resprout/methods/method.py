@@ -162,6 +162,11 @@ class Method(ABC):
         return Hooks()
 
 
+def first_left(finished: Sequence[Stage], *stages: Stage) -> Stage | None:
+    """The first of these stages that is not finished."""
+    return stages[len(finished)] if len(finished) < len(stages) else None
+
+
 def needed(allowance: Allowance, method: str) -> Budget:
     """The budget, for a method that cannot do without; raises SettingsError if none was given."""
     if allowance.budget is None:

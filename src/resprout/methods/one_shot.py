@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from resprout.methods import method
-from resprout.methods.method import Allowance, Stage, needed
+from resprout.methods.method import Allowance, Stage, first_left, needed
 
 
 class Options(method.Options):
@@ -28,11 +28,8 @@ class OneShot(method.Method):
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""
         slots, retrain = needed(allowance, "one_shot").slots(allowance.shapes), self.options.retrain
-        if not finished:
-            return Stage("dense", "dense", allowance.widths, deployed=False, epochs=self.options.dense_epochs)
-        if len(finished) == 2:
-            return None
-        return Stage(
+        dense = Stage("dense", "dense", allowance.widths, deployed=False, epochs=self.options.dense_epochs)
+        packed = Stage(
             "train",
             "packed",
             allowance.widths,
@@ -41,3 +38,4 @@ class OneShot(method.Method):
             values_from=None if retrain == "rewind" else "dense",
             epochs=0 if retrain == "none" else None,
         )
+        return first_left(finished, dense, packed)

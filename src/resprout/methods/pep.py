@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from resprout.methods import method
-from resprout.methods.method import Allowance, Hooks, Moment, Stage, needed
+from resprout.methods.method import Allowance, Hooks, Moment, Stage, first_left, needed
 from resprout.tables.table import Table
 from resprout.tables.thresholded import ThresholdedTable
 
@@ -34,12 +34,10 @@ class PEP(method.Method):
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""
         slots, widths = tuple(needed(allowance, "pep").slots(allowance.shapes)), allowance.widths
-        if not finished:
-            epochs = self.options.search_epochs
-            return Stage("search", "thresholded", widths, slots, deployed=False, judged=False, epochs=epochs)
-        if len(finished) == 2:
-            return None
-        return Stage("train", "packed", widths, slots, mask_from="search", draw=int(self.options.reinit))
+        epochs = self.options.search_epochs
+        search = Stage("search", "thresholded", widths, slots, deployed=False, judged=False, epochs=epochs)
+        packed = Stage("train", "packed", widths, slots, mask_from="search", draw=int(self.options.reinit))
+        return first_left(finished, search, packed)
 
     def hooks(self, stage: Stage) -> Hooks:
         """See `Method.hooks`."""

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from resprout.methods import method
-from resprout.methods.method import Allowance, Stage
+from resprout.methods.method import Allowance, Stage, first_left
 
 
 class Options(method.Options):
@@ -30,8 +30,5 @@ class Quantised(method.Method):
         if allowance.budget is not None:
             sizes = {"int8": (1, 4), "float16": (2, 0)}[precision]
             widths = tuple(allowance.budget.narrow_widths(allowance.shapes, *sizes))
-        stages = (
-            Stage("train", "dense", widths, deployed=False),
-            Stage("rounded", precision, widths, values_from="train", epochs=0),
-        )
-        return stages[len(finished)] if len(finished) < 2 else None
+        dense = Stage("train", "dense", widths, deployed=False)
+        return first_left(finished, dense, Stage("rounded", precision, widths, values_from="train", epochs=0))

@@ -13,7 +13,7 @@ from resprout.budget import MemoryUse
 from resprout.evaluation.evaluate import rank
 from resprout.kernels.contract import I32
 from resprout.methods import method
-from resprout.methods.method import Allowance, Hooks, Moment, Stage, needed
+from resprout.methods.method import Allowance, Hooks, Moment, Stage, first_left, needed
 from resprout.rng import stream
 from resprout.tables.table import Table
 
@@ -55,11 +55,8 @@ def teacher_or_student(
 ) -> Stage | None:
     """A dense teacher, and then a student of fewer columns."""
     widths = tuple(needed(allowance, name).narrow_widths(allowance.shapes))
-    stages = (
-        Stage("teacher", "dense", allowance.widths, deployed=False, epochs=options.teacher_epochs),
-        Stage("train", "dense", widths),
-    )
-    return stages[len(finished)] if len(finished) < 2 else None
+    teacher = Stage("teacher", "dense", allowance.widths, deployed=False, epochs=options.teacher_epochs)
+    return first_left(finished, teacher, Stage("train", "dense", widths))
 
 
 class Distil(Hooks):

@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from resprout.kernels.contract import F32, I32, I64, Groups, Links, NoRows
 from resprout.tables.gradients import DecayGradient, RowGradient, ScoreGradient, SmoothedGradient, sum_by_row
 from resprout.tables.smoothing import Smoothing
-from resprout.tables.table import BLOCK_VALUES, Table, aligned_empty
+from resprout.tables.table import Table, aligned_empty, row_blocks
 
 
 def rows(table: Table, ids: I32) -> torch.Tensor:
@@ -96,7 +96,7 @@ class _Scores(torch.autograd.Function):
         # products by torch, not NumPy: the threads of OpenBLAS go on spinning and take the cores from the kernels
         ctx.table, ctx.queries = table, queries.detach()
         out = torch.empty((len(queries), table.shape.rows))
-        for first, last in _row_blocks(table):
+        for first, last in row_blocks(table.shape):
             block = torch.from_numpy(table.read_range(first, last))
             torch.mm(ctx.queries, block.T, out=out[:, first:last])
         return out
@@ -105,7 +105,7 @@ class _Scores(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, torch.Tensor, None]:
         table, of_queries = ctx.table, torch.zeros_like(ctx.queries)
-        for first, last in _row_blocks(table):
+        for first, last in row_blocks(table.shape):
             of_queries.addmm_(gradient[:, first:last], torch.from_numpy(table.read_range(first, last)))
         table.pending.append(ScoreGradient(gradient, ctx.queries))
         return None, of_queries, None
@@ -178,8 +178,3 @@ def _leave_links(table: Table, ids: I32, source_of_link: I32, weights: F32, sour
     links = Links(groups.starts, source_of_link[groups.members], weights[groups.members])
     summed = sum_by_row(groups, table.shape.rows, links, source, table.backend)
     table.pending.append(RowGradient(summed, table.backend))
-
-
-def _row_blocks(table: Table) -> list[tuple[int, int]]:
-    step = max(1, BLOCK_VALUES // table.shape.width)
-    return [(first, min(first + step, table.shape.rows)) for first in range(0, table.shape.rows, step)]

@@ -1,6 +1,6 @@
 """Tables from a plan: the one place that knows all kinds of storage."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from resprout.budget import Shape
 from resprout.errors import SettingsError
@@ -9,7 +9,7 @@ from resprout.tables.dense import DenseTable
 from resprout.tables.initial import Start
 from resprout.tables.packed import PackedTable
 from resprout.tables.quantised import Float16Table, Int8Table, QuantisedTable
-from resprout.tables.table import BLOCK_VALUES, Table
+from resprout.tables.table import Table, row_blocks
 from resprout.tables.thresholded import ThresholdedTable
 
 QUANTISED: Mapping[str, type[QuantisedTable]] = {kind.storage: kind for kind in (Int8Table, Float16Table)}
@@ -54,10 +54,4 @@ def build_tables(
 
 def _blocks(shape: Shape, read: Callable[[int, int], F32]) -> ScoreBlocks:
     """What `read(first row, last row)` gives, from a table's first row to its last."""
-    step = max(1, BLOCK_VALUES // shape.width)
-
-    def blocks() -> Iterator[tuple[int, F32]]:
-        for first in range(0, shape.rows, step):
-            yield first, read(first, min(first + step, shape.rows))
-
-    return blocks
+    return lambda: ((first, read(first, last)) for first, last in row_blocks(shape))

@@ -10,7 +10,7 @@ from resprout.budget import Shape, mask_row_bytes, start_bytes
 from resprout.kernels.contract import F32, AdamStep, Backend, Mask, PackedRows, ScoreBlocks
 from resprout.rng import stream_key
 from resprout.tables.initial import Start
-from resprout.tables.table import BLOCK_VALUES, Table, aligned_empty
+from resprout.tables.table import Table, aligned_empty, block_rows
 
 
 class PackedTable(Table):
@@ -114,7 +114,7 @@ def move_slots(tables: Sequence[PackedTable], scores: Sequence[ScoreBlocks], cou
 
 def random_scores(shape: Shape, key: int, backend: Backend) -> ScoreBlocks:
     """Uniform scores for every position of a table, the same for the same key, made block by block."""
-    block = aligned_empty(min(shape.rows, max(1, BLOCK_VALUES // shape.width)), shape.width)
+    block = aligned_empty(block_rows(shape), shape.width)
 
     def blocks() -> Iterator[tuple[int, F32]]:
         for first in range(0, shape.rows, len(block)):

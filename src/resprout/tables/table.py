@@ -75,7 +75,7 @@ class Table(ABC):
         Every block lies in the same memory: use it before asking for the next.
         """
         rows, width = self.shape.rows, self.shape.width
-        block = aligned_empty(min(rows, max(1, BLOCK_VALUES // width)), width)
+        block = aligned_empty(block_rows(self.shape), width)
         for first in range(0, rows, len(block)):
             out = block[: rows - first]
             if not self.pending:
@@ -104,6 +104,17 @@ class Table(ABC):
     def importance(self, first: int, last: int) -> F32:
         """What decides which weights of rows `first` to `last` are kept, the larger the better; never where it is 0."""
         return self.read_range(first, last)
+
+
+def block_rows(shape: Shape) -> int:
+    """How many rows of a table are made at once where it is gone through block by block."""
+    return min(shape.rows, max(1, BLOCK_VALUES // shape.width))
+
+
+def row_blocks(shape: Shape) -> list[tuple[int, int]]:
+    """First row of each of these blocks, and the first one after it."""
+    step = max(1, block_rows(shape))
+    return [(first, min(first + step, shape.rows)) for first in range(0, shape.rows, step)]
 
 
 def aligned_empty(rows: int, width: int) -> F32:

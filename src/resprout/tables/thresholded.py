@@ -53,23 +53,23 @@ class ThresholdedTable(DenseTable):
 
     def importance(self, first: int, last: int) -> F32:
         """See `Table.importance`: by the distance to the threshold, below it too."""
-        logits = self._logits[first:last] if len(self._logits) > 1 else self._logits
-        scores: F32 = np.exp(np.abs(self.values[first:last]) - _sigmoid(logits))
+        its = slice(first, last)
+        scores: F32 = np.exp(np.abs(self.values[its]) - _sigmoid(self._logits[self._logits_of(its)]))
         return scores
 
     def adam(self, step: AdamStep) -> None:
         """See `Table.adam`: of weights and thresholds."""
         moment_1, moment_2 = self.moments
         of_logits = self.pull * self._logits
+        shared = tuple(axis for axis, size in enumerate(of_logits.shape) if size == 1)
         for first, gradients in self.gradient_blocks():
             its = slice(first, first + len(gradients))
             signs = np.sign(self._read[its])
-            by_row = slice(first, first + len(gradients)) if len(of_logits) > 1 else slice(0, 1)
+            by_row = self._logits_of(its)
             slopes = _sigmoid(self._logits[by_row])
             slopes *= 1 - slopes
             taken = gradients * signs
-            axes = tuple(axis for axis, size in enumerate(of_logits.shape) if size == 1)
-            of_logits[by_row] -= slopes * (taken.sum(axes, keepdims=True) if axes else taken)
+            of_logits[by_row] -= slopes * taken.sum(shared, keepdims=True)
             self.backend.adam_dense(self.values[its], moment_1[its], moment_2[its], taken * signs, step)
         self.backend.adam_dense(self._logits, *self._logit_moments, of_logits, step)
         self._cut()
@@ -87,9 +87,13 @@ class ThresholdedTable(DenseTable):
         """See `Table.load_arrays`."""
         super().load_arrays({kind: array for kind, array in arrays.items() if kind not in _LOGITS})
         self._logits = arrays["logits"].copy()
-        moments = (arrays.get(kind, np.zeros_like(self._logits)) for kind in _LOGITS[1:])
-        self._logit_moments = next(moments).copy(), next(moments).copy()
+        first, second = (arrays.get(kind, np.zeros_like(self._logits)).copy() for kind in _LOGITS[1:])
+        self._logit_moments = first, second
         self._cut()
+
+    def _logits_of(self, rows: slice) -> slice:
+        """Where the logits of these rows lie: in rows of their own, or in the only one."""
+        return rows if len(self._logits) > 1 else slice(0, 1)
 
     def _cut(self) -> None:
         np.abs(self.values, out=self._read)

@@ -33,7 +33,7 @@ from resprout.data.batches import Batches
 from resprout.evaluation.evaluate import USERS_PER_BLOCK
 from resprout.kernels.counting import CountingBackend
 from resprout.methods.method import Hooks, Stage
-from resprout.tables.table import BLOCK_VALUES
+from resprout.tables.table import block_rows
 from resprout.training import memory
 from resprout.training.loop import Progress
 
@@ -123,7 +123,7 @@ def training_memory(model: Backbone) -> MemoryUse:
     """Bytes that the tables hold while they are trained, moments and the block of gradients in passing included."""
     held = MemoryUse()
     for table in model.tables.values():
-        block = min(table.shape.rows, max(1, BLOCK_VALUES // table.shape.width)) * table.shape.width * 4
+        block = block_rows(table.shape) * table.shape.width * 4
         held += table.memory(training=True) + MemoryUse({"gradient_block": block})
     return held
 

@@ -225,8 +225,10 @@ class _Run:
 
 def _check_budget(model: Backbone, stage: Stage) -> None:
     total = sum(table.slots for table in model.tables.values())
-    if stage.storage == "packed" and total > sum(stage.slots):
-        raise BudgetExceeded(f"the tables hold {total:,} slots, their budget is {sum(stage.slots):,}")
+    budget = sum(stage.slots)
+    # a mask made of fewer weights than the budget has fewer slots; any other has all of them, always
+    if stage.storage == "packed" and (total > budget or (total < budget and stage.mask_from is None)):
+        raise BudgetExceeded(f"the tables hold {total:,} slots, their budget is {budget:,}")
 
 
 def _seed(settings: Settings, stage: Stage) -> int:
