@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _SHARED = {
-    "backbones": {"__init__", "backbone", "losses", "scorers", "noise", "autoencoder"},
+    "backbones": {"__init__", "backbone", "losses", "scorers", "noise", "autoencoder", "two_tables"},
     "methods": {"__init__", "method", "topology"},
 }
 

@@ -1,6 +1,6 @@
 """UltraGCN (Mao et al., CIKM 2021): the limit of graph smoothing as weights in the loss, without any smoothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property, partial
 from typing import Any, ClassVar
 
@@ -9,16 +9,13 @@ import torch
 from pydantic import Field
 from torch.nn import functional
 
-from resprout.backbones import backbone, losses
+from resprout.backbones import losses
 from resprout.backbones.losses import ranking_loss
-from resprout.backbones.scorers import TableScorer
-from resprout.budget import Shape
+from resprout.backbones.two_tables import TwoTables
 from resprout.data.batches import Batches, Sampling, TripletBatches, Triplets
 from resprout.data.graph import ItemNeighbours, item_neighbours
 from resprout.data.histories import Histories
 from resprout.data.negatives import draw_any, draw_shared
-from resprout.evaluation.evaluate import Scorer
-from resprout.kernels.contract import I32
 from resprout.tables import autograd
 from resprout.tables.table import Table
 
@@ -43,7 +40,7 @@ class Options(losses.Options):
     neighbours: int = Field(10, ge=1, description="neighbours of an item in that loss")
 
 
-class UltraGCN(backbone.Backbone):
+class UltraGCN(TwoTables):
     """Score = product of a user's and an item's row, with cross-entropy weighted by degrees.
 
     Loss of a batch, a sum as in the authors' code: `(w1 + w2 b_ui) softplus(-s+)` for positives, `negative_weight`
@@ -54,18 +51,12 @@ class UltraGCN(backbone.Backbone):
     Options = Options
     summary = "matrix factorisation whose loss has the weights of a smoothed graph, and of an item graph"
     training: ClassVar[Mapping[str, Any]] = {"batch_size": 1024, "learning_rate": 1e-3}
-    sparse_operands = 2
 
     def __init__(self, options: Any, tables: Mapping[str, Table], histories: Histories, seed: int = 0) -> None:
         super().__init__(options, tables, histories, seed)
         users, items = (lists.counts.astype(np.float64) for lists in (histories, histories.transposed()))
         self.user_factor = torch.from_numpy((np.sqrt(users + 1) / np.maximum(users, 1)).astype(np.float32))
         self.item_factor = torch.from_numpy((1 / np.sqrt(items + 1)).astype(np.float32))
-
-    @staticmethod
-    def shapes(options: Any, n_users: int, n_items: int) -> Sequence[Shape]:
-        """See `Backbone.shapes`."""
-        return Shape("user", n_users, options.width), Shape("item", n_items, options.width)
 
     @cached_property
     def near(self) -> ItemNeighbours | None:
@@ -99,20 +90,11 @@ class UltraGCN(backbone.Backbone):
                 loss = loss + l2 * autograd.half_squares(table)
         return loss
 
-    def vectors(self, users: I32, items: I32) -> tuple[torch.Tensor, torch.Tensor]:
-        """See `Backbone.vectors`: rows."""
-        of_items = autograd.rows(self.tables["item"], items)
-        return autograd.rows(self.tables["user"], users), self.options.ranked(of_items)
-
     def forward_multiply_adds(self, batch_size: int) -> int:
         """See `Backbone.forward_multiply_adds`: products with positives, negatives and neighbours."""
         negatives = 1 if self.options.loss == "bpr" else self.options.negatives
         near = self.options.neighbours if self.options.item_weight else 0
         return int(batch_size * (1 + negatives + near) * self.tables["item"].shape.width)
-
-    def inference_multiply_adds(self) -> int:
-        """See `Backbone.inference_multiply_adds`."""
-        return self.histories.n_users * self.histories.n_items * self.tables["item"].shape.width
 
     def executed_outside_tables(self, batch_size: int) -> int:
         """See `Backbone.executed_outside_tables`: products of rows that were read, and two gradients of each."""
@@ -122,18 +104,6 @@ class UltraGCN(backbone.Backbone):
         else:
             read = options.negatives if options.share_negatives else 0
         return 3 * batch_size * read * self.tables["item"].shape.width
-
-    def executed_pair_scores(self, users: int, each: int) -> int:
-        """See `Backbone.executed_pair_scores`."""
-        return users * each * self.tables["item"].shape.width
-
-    def executed_ranking(self) -> int:
-        """See `Backbone.executed_ranking`: products of whole rows."""
-        return self.inference_multiply_adds()
-
-    def scorer(self, known: Histories | None = None) -> Scorer[Any]:
-        """See `Backbone.scorer`."""
-        return TableScorer(self.tables["user"], self.tables["item"], cosine=self.options.cosine)
 
     def _weighted(self, batch: Triplets, users: torch.Tensor) -> torch.Tensor:
         options, item, drawn = self.options, self.tables["item"], batch.negatives
