@@ -16,15 +16,18 @@ from resprout.kernels.contract import (
     Links,
     Mask,
     NoRows,
+    PackedHalfRows,
+    PackedInt8Rows,
     PackedRows,
+    PrefixRows,
     Rows,
 )
 from resprout.rng import stream
 
 # widths on both sides of 8, of every multiple of 16 that changes the code, and of 128, where a row takes a second pass
 WIDTHS = [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 300, 1024]
-KINDS = ["dense", "packed", "int8", "half", "compact", "none"]
-STORED = KINDS[:4]
+KINDS = ["dense", "packed", "prefix", "int8", "half", "packed int8", "packed half", "compact", "none"]
+STORED = KINDS[:7]
 
 A = TypeVar("A", bound=NDArray[Any])
 Flags = NDArray[np.bool_]
@@ -94,16 +97,26 @@ def make_rows(kind: str, rows: int, width: int, starts: Any = np.int32, name: st
         return NoRows(), np.zeros((rows, width))
     if kind == "dense":
         return DenseRows(fenced(table)), table.astype(np.float64)
+    values, scales = np.rint(40 * table).clip(-127, 127).astype(np.int8), np.abs(table[:, 0]) / 40
+    of_values = (values * scales[:, None]).astype(np.float64)
+    # subnormal numbers and zeros of either sign among them
+    halves = (table * np.float32(10.0) ** stream(0, "sizes").integers(-8, 3, table.shape)).astype(np.float16)
     if kind == "int8":
-        values, scales = np.rint(40 * table).clip(-127, 127).astype(np.int8), np.abs(table[:, 0]) / 40
-        return Int8Rows(fenced(values), fenced(scales)), (values * scales[:, None]).astype(np.float64)
+        return Int8Rows(fenced(values), fenced(scales)), of_values
     if kind == "half":
-        # subnormal numbers and zeros of either sign among them
-        halves = (table * np.float32(10.0) ** stream(0, "sizes").integers(-8, 3, table.shape)).astype(np.float16)
         return HalfRows(fenced(halves.view(np.uint16))), halves.astype(np.float64)
+    active = some_active(rows, width, name)
+    mask, first_slots, slots = packed(table, active, starts)
     if kind == "packed":
-        active = some_active(rows, width, name)
-        return packed(table, active, starts), np.where(active, table, 0).astype(np.float64)
+        return PackedRows(mask, first_slots, slots), np.where(active, table, 0).astype(np.float64)
+    if kind == "packed int8":
+        return PackedInt8Rows(mask, first_slots, fenced(values[active]), fenced(scales)), np.where(active, of_values, 0)
+    if kind == "packed half":
+        bits = fenced(halves[active].view(np.uint16))
+        return PackedHalfRows(mask, first_slots, bits), np.where(active, halves, 0).astype(np.float64)
+    if kind == "prefix":
+        first_columns = np.arange(width) < active.sum(1, keepdims=True)
+        return PrefixRows(first_slots, fenced(table[first_columns])), np.where(first_columns, table, 0).astype(float)
     stored = stream(0, "stored", name).random(rows) < 0.5
     positions = np.where(stored, np.cumsum(stored) - 1, -1).astype(np.int32)
     return CompactRows(fenced(positions), fenced(table[stored])), np.where(stored[:, None], table, 0).astype(np.float64)

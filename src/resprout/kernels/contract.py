@@ -55,6 +55,33 @@ class PackedRows(NamedTuple):
     values: F32
 
 
+class PackedInt8Rows(NamedTuple):
+    """Packed rows whose slots are integers, with a scale a row: `values` is int8 `[slots]`, `scales` float32 `[rows]`."""
+
+    mask: Mask
+    starts: I32 | I64
+    values: NDArray[np.int8]
+    scales: F32
+
+
+class PackedHalfRows(NamedTuple):
+    """Packed rows whose slots are finite float16 numbers: `bits` is `[slots]`, their bits as uint16."""
+
+    mask: Mask
+    starts: I32 | I64
+    bits: NDArray[np.uint16]
+
+
+class PrefixRows(NamedTuple):
+    """Rows of which only the first columns are stored, as many as each has slots.
+
+    starts: int32 or int64 `[rows + 1]`, first slot of each row; values: float32 `[slots]`.
+    """
+
+    starts: I32 | I64
+    values: F32
+
+
 class CompactRows(NamedTuple):
     """A few rows out of many, all others being zero.
 
@@ -112,7 +139,8 @@ class AdamStep(NamedTuple):
 ScoreBlocks = Callable[[], Iterator[tuple[int, F32]]]
 """Each call yields (first row, float32 `[some rows, width]`) from a table's first row to its last, always the same."""
 
-Rows = DenseRows | Int8Rows | HalfRows | PackedRows | CompactRows | NoRows
+MaskedRows = PackedRows | PackedInt8Rows | PackedHalfRows
+Rows = DenseRows | Int8Rows | HalfRows | MaskedRows | PrefixRows | CompactRows | NoRows
 
 
 class Backend(Protocol):

@@ -19,7 +19,8 @@ from resprout.kernels.contract import (
     HalfRows,
     Int8Rows,
     Links,
-    PackedRows,
+    MaskedRows,
+    PrefixRows,
     Rows,
 )
 
@@ -55,7 +56,7 @@ class CountingBackend:
             self.multiply_adds += len(ids) * source.values.shape[1]
         elif isinstance(source, HalfRows):
             self.multiply_adds += len(ids) * source.bits.shape[1]
-        elif isinstance(source, PackedRows):
+        elif isinstance(source, MaskedRows | PrefixRows):
             self.multiply_adds += int((source.starts[ids + 1] - source.starts[ids]).sum(dtype=np.int64))
         elif isinstance(source, CompactRows):
             self.multiply_adds += int((source.positions[ids] >= 0).sum()) * source.values.shape[1]

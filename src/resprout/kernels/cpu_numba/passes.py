@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from resprout.kernels.contract import I32, I64, LANES, PackedRows, Rows
+from resprout.kernels.contract import I32, I64, LANES, MaskedRows, Rows
 from resprout.kernels.cpu_numba.lanes import target_has
 
 _BLOCKS = 8 if target_has("avx512f") else 4  # AVX-512 has 32 registers of 16 lanes, AVX2 16 of 8
@@ -21,7 +21,7 @@ def passes(width: int) -> Iterator[tuple[int, int, tuple[int, ...]]]:
 
 def slots_at(rows: Rows, column: int) -> I32 | I64:
     """Where the slots from `column` on begin in each packed row; nothing for rows of other kinds."""
-    if not isinstance(rows, PackedRows):
+    if not isinstance(rows, MaskedRows):
         return _NOTHING
     if column == 0:
         return rows.starts

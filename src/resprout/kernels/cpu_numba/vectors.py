@@ -16,8 +16,19 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from resprout.kernels.contract import LANES, CompactRows, DenseRows, HalfRows, Int8Rows, NoRows, PackedRows
-from resprout.kernels.cpu_numba.expand import packed_blocks
+from resprout.kernels.contract import (
+    LANES,
+    CompactRows,
+    DenseRows,
+    HalfRows,
+    Int8Rows,
+    NoRows,
+    PackedHalfRows,
+    PackedInt8Rows,
+    PackedRows,
+    PrefixRows,
+)
+from resprout.kernels.cpu_numba.expand import packed_blocks, packed_integers
 from resprout.kernels.cpu_numba.lanes import (
     F32,
     I64,
@@ -57,14 +68,24 @@ class _Chunk(NamedTuple):
     lanes: list[ir.Value | None]
 
 
-def _packed_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, slots: ir.Value, chunk: _Chunk) -> _Reader:
-    mask, _, values = fields
+_Find = Callable[[ir.Value], tuple[ir.Value, ir.Value]]
+
+
+def _packed_finder(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, slots: ir.Value, chunk: _Chunk) -> _Find:
+    """Of rows whose fields begin with mask, starts and values: where a row's mask and its slots lie."""
+    mask, _, values = fields[:3]
     pieces = shape(0)[1]
     first_piece = b.udiv(chunk.column, constant(LANES))
 
     def find(row: ir.Value) -> tuple[ir.Value, ir.Value]:
         row_mask = b.gep(mask, [b.add(b.mul(row, pieces), first_piece)])
         return row_mask, b.gep(values, [as_i64(b, b.load(b.gep(slots, [row])))])
+
+    return find
+
+
+def _packed_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, slots: ir.Value, chunk: _Chunk) -> _Reader:
+    find = _packed_finder(b, fields, shape, slots, chunk)
 
     def blocks(row: ir.Value) -> list[ir.Value]:
         return packed_blocks(b, *find(row), len(chunk.lanes))
@@ -75,6 +96,51 @@ def _packed_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, slots: i
         # a cache line holds the slots of two blocks at density 0.5; one more, for they seldom begin with a line
         for line in range(1 + -(-len(chunk.lanes) // 2)):
             prefetch(b, b.gep(row_slots, [constant(LANES * line)]))
+
+    return _Reader(blocks, ask)
+
+
+def _packed_int8_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, slots: ir.Value,
+                        chunk: _Chunk) -> _Reader:  # fmt: skip
+    find = _packed_finder(b, fields, shape, slots, chunk)
+
+    def blocks(row: ir.Value) -> list[ir.Value]:
+        scale = splat(b, b.load(b.gep(fields[3], [row])))
+        return [_scaled(b, integers, scale) for integers in packed_integers(b, *find(row), len(chunk.lanes))]
+
+    return _Reader(blocks, _ask_nothing)
+
+
+def _packed_half_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, slots: ir.Value,
+                        chunk: _Chunk) -> _Reader:  # fmt: skip
+    find = _packed_finder(b, fields, shape, slots, chunk)
+
+    def blocks(row: ir.Value) -> list[ir.Value]:
+        return [_floats(b, halves) for halves in packed_integers(b, *find(row), len(chunk.lanes))]
+
+    return _Reader(blocks, _ask_nothing)
+
+
+def _prefix_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
+    starts, values = fields
+
+    def find(row: ir.Value) -> tuple[ir.Value, ir.Value]:
+        first, end = (as_i64(b, b.load(b.gep(starts, [b.add(row, constant(k))]))) for k in (0, 1))
+        return b.gep(values, [b.add(first, chunk.column)]), b.sub(b.sub(end, first), chunk.column)
+
+    def blocks(row: ir.Value) -> list[ir.Value]:
+        first, length = find(row)
+        vectors = []
+        for k in range(len(chunk.lanes)):
+            left = b.sub(length, constant(LANES * k))
+            left = b.select(b.icmp_signed("<", left, constant(0)), constant(0), left)
+            left = b.select(b.icmp_signed(">", left, constant(LANES)), constant(LANES), left)
+            vectors.append(load_block(b, b.gep(first, [constant(LANES * k)]), first_lanes(b, left)))
+        return vectors
+
+    def ask(row: ir.Value) -> None:
+        first, _ = find(row)
+        prefetch(b, first)
 
     return _Reader(blocks, ask)
 
@@ -98,7 +164,7 @@ def _int8_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Valu
         vectors = []
         for k, lanes in enumerate(chunk.lanes):
             integers = load_integers(b, b.gep(start, [constant(LANES * k)]), lanes, 8)
-            vectors.append(b.fmul(b.sitofp(b.sext(integers, LANE_INTS), VECTOR), scale))
+            vectors.append(_scaled(b, integers, scale))
         return vectors
 
     return _Reader(blocks, _ask_nothing)
@@ -106,22 +172,31 @@ def _int8_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Valu
 
 def _half_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
     (bits,), width = fields, shape(0)[1]
-    unsigned, sign, shift, scale = (
-        ir.Constant(LANE_INTS, [number] * LANES) for number in (0x7FFF, 0x8000, 13, 0x77800000)
-    )
 
     def blocks(row: ir.Value) -> list[ir.Value]:
         start = b.gep(bits, [b.add(b.mul(row, width), chunk.column)])
-        vectors = []
-        for k, lanes in enumerate(chunk.lanes):
-            half = b.zext(load_integers(b, b.gep(start, [constant(LANES * k)]), lanes, 16), LANE_INTS)
-            # the exponents' biases differ by 112: as a factor it makes subnormal numbers right too, on any CPU
-            size = b.fmul(b.bitcast(b.shl(b.and_(half, unsigned), shift), VECTOR), b.bitcast(scale, VECTOR))
-            signs = b.shl(b.and_(half, sign), ir.Constant(LANE_INTS, [16] * LANES))
-            vectors.append(b.bitcast(b.or_(b.bitcast(size, LANE_INTS), signs), VECTOR))
-        return vectors
+        return [
+            _floats(b, load_integers(b, b.gep(start, [constant(LANES * k)]), lanes, 16))
+            for k, lanes in enumerate(chunk.lanes)
+        ]
 
     return _Reader(blocks, _ask_nothing)
+
+
+def _scaled(b: ir.IRBuilder, integers: ir.Value, scale: ir.Value) -> ir.Value:
+    return b.fmul(b.sitofp(b.sext(integers, LANE_INTS), VECTOR), scale)
+
+
+def _floats(b: ir.IRBuilder, halves: ir.Value) -> ir.Value:
+    """The float16 numbers whose bits these are."""
+    unsigned, sign, shift, scale = (
+        ir.Constant(LANE_INTS, [number] * LANES) for number in (0x7FFF, 0x8000, 13, 0x77800000)
+    )
+    half = b.zext(halves, LANE_INTS)
+    # the exponents' biases differ by 112: as a factor it makes subnormal numbers right too, on any CPU
+    size = b.fmul(b.bitcast(b.shl(b.and_(half, unsigned), shift), VECTOR), b.bitcast(scale, VECTOR))
+    signs = b.shl(b.and_(half, sign), ir.Constant(LANE_INTS, [16] * LANES))
+    return b.bitcast(b.or_(b.bitcast(size, LANE_INTS), signs), VECTOR)
 
 
 def _compact_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
@@ -162,7 +237,8 @@ def _data(context: Any, b: ir.IRBuilder, kind: types.Array, array: ir.Value) -> 
 _intrinsic: Any = intrinsic  # by its annotations a call would have to pass the typing context too
 
 _READERS = {
-    PackedRows: _packed_reader, DenseRows: _dense_reader, Int8Rows: _int8_reader, HalfRows: _half_reader,
+    PackedRows: _packed_reader, PackedInt8Rows: _packed_int8_reader, PackedHalfRows: _packed_half_reader,
+    PrefixRows: _prefix_reader, DenseRows: _dense_reader, Int8Rows: _int8_reader, HalfRows: _half_reader,
     CompactRows: _compact_reader, NoRows: _zero_reader,
 }  # fmt: skip
 

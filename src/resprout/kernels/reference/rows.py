@@ -11,8 +11,11 @@ from resprout.kernels.contract import (
     HalfRows,
     Int8Rows,
     Mask,
+    MaskedRows,
     NoRows,
-    PackedRows,
+    PackedHalfRows,
+    PackedInt8Rows,
+    PrefixRows,
     Rows,
 )
 
@@ -24,7 +27,7 @@ def whole(rows: Rows, count: int, width: int) -> F32:
     if isinstance(rows, Int8Rows):
         return rows.values * rows.scales[:, None]
     if isinstance(rows, HalfRows):
-        return rows.bits.view(np.float16).astype(np.float32)
+        return _floats(rows.bits)
     if isinstance(rows, NoRows):
         return np.zeros((count, width), np.float32)
     if isinstance(rows, CompactRows):
@@ -32,25 +35,43 @@ def whole(rows: Rows, count: int, width: int) -> F32:
         stored = rows.positions >= 0
         table[stored] = rows.values[rows.positions[stored]]
         return table
-    table = np.zeros((len(rows.mask), width), np.float32)
-    table[positions(rows.mask, width)] = rows.values[: rows.starts[-1]]
+    table = np.zeros((len(rows.starts) - 1, width), np.float32)
+    for row in range(len(table)):
+        columns, values = entries(rows, row, width)
+        table[row, columns] = values
     return table
 
 
 def entries(rows: Rows, row: int, width: int) -> tuple[NDArray[np.intp], F32]:
     """Positions and values of what is stored of one row."""
-    if isinstance(rows, PackedRows):
+    if isinstance(rows, MaskedRows):
         (active,) = positions(rows.mask[row : row + 1], width)
-        return np.flatnonzero(active), rows.values[rows.starts[row] : rows.starts[row + 1]]
+        return np.flatnonzero(active), _slots(rows, row)
+    if isinstance(rows, PrefixRows):
+        prefix = rows.values[rows.starts[row] : rows.starts[row + 1]]
+        return np.arange(len(prefix)), prefix
     if isinstance(rows, DenseRows):
         return np.arange(width), rows.values[row]
     if isinstance(rows, Int8Rows):
         return np.arange(width), rows.values[row] * rows.scales[row]
     if isinstance(rows, HalfRows):
-        return np.arange(width), rows.bits[row].view(np.float16).astype(np.float32)
+        return np.arange(width), _floats(rows.bits[row])
     if isinstance(rows, CompactRows) and rows.positions[row] >= 0:
         return np.arange(width), rows.values[rows.positions[row]]
     return np.arange(0), np.zeros(0, np.float32)
+
+
+def _slots(rows: MaskedRows, row: int) -> F32:
+    its = slice(rows.starts[row], rows.starts[row + 1])
+    if isinstance(rows, PackedHalfRows):
+        return _floats(rows.bits[its])
+    if isinstance(rows, PackedInt8Rows):
+        return rows.values[its] * rows.scales[row]
+    return rows.values[its]
+
+
+def _floats(bits: NDArray[np.uint16]) -> F32:
+    return bits.view(np.float16).astype(np.float32)
 
 
 def positions(mask: Mask, width: int) -> NDArray[np.bool_]:
