@@ -34,9 +34,19 @@ class Shape:
         """The same rows with another width."""
         return replace(self, width=width)
 
-    def index_bytes(self, slots: int) -> int:
-        """Bytes of mask and row starts of the packed table with that many slots."""
-        return self.rows * mask_row_bytes(self.width) + (self.rows + 1) * start_bytes(slots)
+
+@dataclass(frozen=True)
+class Layout:
+    """How a deployed table of slots lies: bytes of a slot, of a row besides its start, and whether it has a mask."""
+
+    slot_bytes: int = VALUE_BYTES
+    row_bytes: int = 0
+    masked: bool = True
+
+    def index_bytes(self, shape: Shape, slots: int) -> int:
+        """Bytes of a table with that many slots, without them."""
+        row = self.row_bytes + (mask_row_bytes(shape.width) if self.masked else 0)
+        return shape.rows * row + (shape.rows + 1) * start_bytes(slots)
 
 
 def mask_row_bytes(width: int) -> int:
@@ -86,30 +96,31 @@ class Budget:
             return f"{float(self.share * 100):g}%"
         return f"{self.deployed_bytes}B"
 
-    def slots(self, shapes: Sequence[Shape]) -> list[int]:
-        """Slots of each packed table within the budget, each with the same share of its weights.
+    def slots(self, shapes: Sequence[Shape], layout: Layout | None = None) -> list[int]:
+        """Slots of each table within the budget, each with the same share of its weights.
 
-        Raises BudgetExceeded where not one slot a table is left, SettingsError where it is above the dense tables.
+        layout: that of float32 slots with a mask if not given; it matters to a budget of bytes. Raises BudgetExceeded
+        where not one slot a table is left, SettingsError where it is above the dense tables.
         """
         weights = sum(shape.weights for shape in shapes)
-        total = self._slots_in_bytes(shapes) if self.share is None else int(self.share * weights)
+        total = self._slots_in_bytes(shapes, layout or Layout()) if self.share is None else int(self.share * weights)
         if total < len(shapes):
             raise BudgetExceeded(f"budget {self} is less than one weight for each of {len(shapes)} tables")
         return _apportion(total, [shape.weights for shape in shapes])
 
-    def _slots_in_bytes(self, shapes: Sequence[Shape]) -> int:
+    def _slots_in_bytes(self, shapes: Sequence[Shape], layout: Layout) -> int:
         limit = self.deployed_bytes or 0
         dense = sum(shape.dense_bytes for shape in shapes)
-        index = sum(shape.index_bytes(limit // VALUE_BYTES) for shape in shapes)
+        index = sum(layout.index_bytes(shape, limit // layout.slot_bytes) for shape in shapes)
         if limit > dense:
             raise SettingsError(f"budget {self} is above the {dense:,} bytes of the dense tables: use method 'dense'")
         if limit <= index:
             raise BudgetExceeded(
-                f"budget {self} is too small: masks and row starts of "
+                f"budget {self} is too small: the index of "
                 f"{sum(shape.rows for shape in shapes):,} rows alone take {index:,} bytes; "
                 "give more bytes, a smaller width, or method 'narrow', which needs no index"
             )
-        return min((limit - index) // VALUE_BYTES, sum(shape.weights for shape in shapes))
+        return min((limit - index) // layout.slot_bytes, sum(shape.weights for shape in shapes))
 
     def narrow_widths(self, shapes: Sequence[Shape], value_bytes: int = VALUE_BYTES, row_bytes: int = 0) -> list[int]:
         """The width of each dense table within the budget, each with the same share of its float32 bytes.

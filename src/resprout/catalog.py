@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 _SHARED = {
     "backbones": {"__init__", "backbone", "losses", "scorers", "noise", "autoencoder", "two_tables"},
-    "methods": {"__init__", "method", "topology"},
+    "methods": {"__init__", "method", "packing", "sizes", "topology"},
 }
 
 

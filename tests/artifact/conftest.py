@@ -31,12 +31,12 @@ def build(
     options = kind.Options(width=width)
     shapes = kind.shapes(options, n_users, n_items)
     slots, start, backend = [shape.weights // 3 for shape in shapes], Start("normal", 1.0, seed), choose().backend
-    rounded = storage in ("int8", "float16")
-    source = build_tables(shapes, "dense", slots, start, False, backend) if rounded else None
+    trained = {"int8": "dense", "float16": "dense", "packed_int8": "packed", "packed_float16": "packed"}.get(storage)
+    source = build_tables(shapes, trained, slots, start, False, backend) if trained else None
     values = {
         "backbone": backbone,
         "options": options.model_dump(),
-        "tables": build_tables(shapes, storage, slots, start, False, backend, values_from=source),
+        "tables": build_tables(shapes, storage, slots, start, False, backend, source, source),
         "histories": Histories.from_pairs(users, items, n_users, n_items),
         "user_ids": IdMap.of(f"ü{user}" for user in range(n_users)),
         "item_ids": IdMap(np.arange(n_items) * 7 - 9),

@@ -20,7 +20,8 @@ from resprout.kernels import reference
 from resprout.kernels.select import choose
 from resprout.tables.dense import DenseTable
 
-MODELS = [(backbone, storage) for backbone in ("mf", "lightgcn") for storage in ("dense", "packed", "int8", "float16")]
+STORAGES = ["dense", "packed", "packed_int8", "packed_float16", "prefix", "int8", "float16"]
+MODELS = [(backbone, storage) for backbone in ("mf", "lightgcn") for storage in STORAGES]
 
 
 def top_20(parts):
@@ -95,8 +96,12 @@ def test_deployed_bytes_are_those_of_the_arrays(tmp_path, make_parts, backbone, 
     manifest = json.loads((tmp_path / "model" / "model.json").read_text())
     arrays, _ = read_tensors(tmp_path / "model" / "tables.safetensors")
     by_kind = manifest["deployed_bytes"]["by_kind"]
-    index = {"packed": {"mask", "starts"}, "int8": {"scales"}}
-    assert by_kind.keys() == {"values", *index.get(storage, ())}
+    masked = {"mask", "starts"}
+    kinds = {
+        "packed": {*masked, "values"}, "packed_int8": {*masked, "values", "scales"},
+        "packed_float16": {*masked, "bits"}, "prefix": {"starts", "values"}, "int8": {"values", "scales"},
+    }  # fmt: skip
+    assert by_kind.keys() == kinds.get(storage, {"values"})
     for kind, size in by_kind.items():
         assert size == sum(array.nbytes for name, array in arrays.items() if name.endswith(f".{kind}"))
     assert manifest["deployed_bytes"]["total"] == sum(array.nbytes for array in arrays.values())
@@ -129,7 +134,7 @@ def test_a_narrow_table_of_a_wider_backbone(tmp_path, make_parts):
     assert {table.shape.width for table in loaded.tables.values()} == {3}
 
 
-@pytest.mark.parametrize("storage", ["dense", "packed", "int8", "float16"])
+@pytest.mark.parametrize("storage", STORAGES)
 def test_loaded_arrays_are_mapped_and_read_only(tmp_path, make_parts, storage):
     save_model(tmp_path / "model", make_parts("mf", storage))
     loaded = load_model(tmp_path / "model")
@@ -209,7 +214,7 @@ def test_an_unknown_storage(tmp_path, make_parts):
     table = {"name": "user", "rows": 30, "width": 20, "slots": 600, "storage": "ternary"}
     edit(tmp_path / "model", tables=[table])
     with pytest.raises(
-        RunError, match=r"model\.json: table 'user' has the storage 'ternary'; .* dense, packed, int8, float16: upgrade"
+        RunError, match=r"model\.json: table 'user' has the storage 'ternary'; .* dense, packed, .*float16: upgrade"
     ):
         load_model(tmp_path / "model")
 
@@ -264,6 +269,15 @@ def test_arrays_that_do_not_fit_never_reach_a_kernel(tmp_path, make_parts, name,
     save_model(tmp_path / "model", make_parts())
     rewrite(tmp_path / "model", f"{name}.safetensors", **changes)
     with pytest.raises(RunError, match=rf"{name}\.safetensors is damaged: .*{reason}"):
+        load_model(tmp_path / "model", verify=False)
+
+
+def test_a_row_of_more_columns_than_the_table(tmp_path, make_parts):
+    save_model(tmp_path / "model", make_parts(storage="prefix"))
+    starts = np.zeros(31, np.int32)
+    starts[1:] = 200
+    rewrite(tmp_path / "model", "tables.safetensors", user__starts=starts)
+    with pytest.raises(RunError, match=r"tables\.safetensors is damaged: table 'user' has rows that are longer"):
         load_model(tmp_path / "model", verify=False)
 
 

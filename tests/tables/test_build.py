@@ -69,3 +69,12 @@ def test_fewer_slots_where_fewer_weights_are_not_zero(width):
     tables = build(width, "packed", 40, mask_from=source)
     assert tables["table"].slots == 30
     np.testing.assert_array_equal(weights(tables), weights(source))
+
+
+def test_a_mask_of_the_first_columns(width):
+    count = 50 * width // 3
+    tables, start = build(width, "packed", count, mask="columns"), build(width, "dense")
+    assert tables["table"].slots == count
+    whole, rest = divmod(count, 50)
+    chosen = np.arange(width) < whole + (np.arange(50) < rest)[:, None]
+    np.testing.assert_array_equal(weights(tables), np.where(chosen, weights(start), 0))

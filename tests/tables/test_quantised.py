@@ -18,6 +18,15 @@ def make(storage, weights):
     return build_tables([shape], storage, [], start, False, backend, values_from=source)["table"]
 
 
+def make_packed(storage, weights, share=0.5):
+    """(the rounded table, the packed one that it was made of)"""
+    shape, start, backend = Shape("table", *weights.shape), Start("normal", 0.1, 0), choose().backend
+    packed = build_tables([shape], "packed", [int(share * weights.size)], start, False, backend)
+    packed["table"].take_weights(lambda: iter([(0, weights[:9]), (9, weights[9:])]))
+    rounded = build_tables([shape], storage, [], start, False, backend, mask_from=packed, values_from=packed)
+    return rounded["table"], packed["table"]
+
+
 @pytest.fixture(params=[1, 7, 64, 130])
 def weights(request):
     random = np.random.default_rng(request.param)
@@ -43,6 +52,34 @@ def test_float16_is_off_by_its_rounding(weights):
 def test_what_float16_cannot_hold_becomes_its_largest_number():
     table = make("float16", np.array([[1e6, -1e9, 65504.0]], np.float32))
     assert table.read_range(0, 1).tolist() == [[65504.0, -65504.0, 65504.0]]
+
+
+def test_packed_int8_is_off_by_half_a_step_of_its_slots_at_most(weights):
+    table, packed = make_packed("packed_int8", weights)
+    exact = packed.read_range(0, ROWS)
+    steps = np.abs(exact).max(1, keepdims=True) / 127
+    assert (np.abs(table.read_range(0, ROWS) - exact) <= 0.5001 * steps).all()
+    assert table.slots == packed.slots
+    index = packed.memory(training=False).total - 4 * packed.slots
+    assert table.memory(training=False).total == index + packed.slots + 4 * ROWS
+
+
+def test_packed_float16_is_off_by_its_rounding(weights):
+    table, packed = make_packed("packed_float16", weights)
+    expected = packed.read_range(0, ROWS).astype(np.float16).astype(np.float32)
+    np.testing.assert_array_equal(table.read_range(0, ROWS), expected)
+    index = packed.memory(training=False).total - 4 * packed.slots
+    assert table.memory(training=False).total == index + 2 * packed.slots
+
+
+@pytest.mark.parametrize("storage", ["packed_int8", "packed_float16"])
+def test_packed_arrays_give_it_back(storage, weights):
+    table, _ = make_packed(storage, weights)
+    empty = build_tables([table.shape], storage, [], Start("normal", 0.1, 0), False, choose().backend)["table"]
+    assert empty.slots == 0
+    assert not empty.read_range(0, ROWS).any()
+    empty.load_arrays({kind: array.copy() for kind, array in table.arrays(training=True).items()})
+    np.testing.assert_array_equal(empty.read_range(0, ROWS), table.read_range(0, ROWS))
 
 
 @pytest.mark.parametrize("storage", ["int8", "float16"])

@@ -17,6 +17,7 @@ from resprout.data.histories import Histories
 from resprout.evaluation.evaluate import rank
 from resprout.kernels import reference
 from resprout.kernels.reference.products import Executed
+from resprout.methods import esapn, sizes
 from resprout.methods.method import Hooks, Moment, Stage
 from resprout.tables.build import build_tables
 from resprout.tables.initial import Start
@@ -213,6 +214,47 @@ def test_executed_multiply_adds_of_what_a_teacher_adds(make, name, method, optio
         student.clear_gradient()
     whole = cost.executed_step(student, batch, lambda batch: hooks.extra_loss(moment, batch))
     assert whole + hooks.executed_outside_tables(student, batch) == count.all > plain
+
+
+@pytest.fixture
+def some_pairs(monkeypatch):
+    """Five users, each with an item of their own; and no standardisation, which is work on single numbers."""
+    pairs = esapn._Pairs(
+        np.array([0, 1, 5, 7, 9], np.int32), np.array([[3, 1], [0, 2], [5, 5], [6, 1], [9, 3]], np.int32)
+    )
+    monkeypatch.setattr(esapn, "_drawn", lambda *_: pairs)
+    monkeypatch.setattr(sizes.Standardised, "forward", lambda self, rows: rows + self.shift)
+
+
+@pytest.mark.parametrize("name", ["mf", "lightgcn", "multvae", "neumf"])
+@pytest.mark.parametrize(("method", "options"), [("autoemb", {}), ("esapn", {"pairs": 5})])
+def test_executed_multiply_adds_of_a_search_for_sizes(make, some_pairs, name, method, options):
+    model, kind = make(name, "mixed", 1.0), catalog.load_method(method)
+    slots = tuple(2 * table.shape.rows for table in model.tables.values())  # no room to grow
+    hooks = kind(kind.Options(**options)).hooks(Stage("search", "mixed", (), slots))
+    hooks.prepare(model, lambda _: None, 0)
+    batch = model.batches(6, 0, "user").batch(0, 0)
+
+    def backward(factor):
+        model.clear_gradient()
+        model.loss(batch).backward()
+
+    def moment_at(step):
+        return Moment(0, step, STEPS, 0, model, backward)
+
+    hooks.begin(moment_at(0))
+    optimizer = Optimizer(model, TrainingSettings(), hooks.network)
+    with counted() as count:
+        for step in range(1, STEPS + 1):
+            model.begin_step(step, (step - 1) / STEPS)
+            hooks.before_batch(moment_at(step))
+            model.loss(batch).backward()
+            optimizer.update(0.01, step)
+            hooks.after_update(moment_at(step))
+            model.clear_gradient()
+            hooks.network.zero_grad()
+    spent = cost.spent(model, hooks, OneBatch(batch), Progress(epochs=1, steps=STEPS), 1, moment_at)
+    assert spent.macs_executed == count.all
 
 
 def test_nominal_multiply_adds_of_training(make, name, storage, histories):

@@ -36,10 +36,11 @@ from resprout.data.histories import Histories
 from resprout.data.idmap import IdMap
 from resprout.errors import DataError, RunError
 from resprout.kernels import select
-from resprout.kernels.contract import Backend, PackedRows
+from resprout.kernels.contract import Backend, Mask, PackedHalfRows, PackedInt8Rows, PackedRows, PrefixRows
 from resprout.tables.dense import DenseTable
 from resprout.tables.packed import PackedTable
-from resprout.tables.quantised import Float16Table, Int8Table
+from resprout.tables.prefix import PrefixTable
+from resprout.tables.quantised import Float16Table, Int8Table, PackedFloat16Table, PackedInt8Table
 from resprout.tables.table import Table
 
 TABLES = "tables.safetensors"
@@ -198,39 +199,73 @@ def _table(entry: TableEntry, source: Source, backend: Backend, manifest: Path) 
 
 def _dense_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
     values = source.take(f"{entry.name}.values", (entry.rows, entry.width), np.float32)
-    return DenseTable(Shape(entry.name, entry.rows, entry.width), values, backend)
+    return DenseTable(_shape(entry), values, backend)
 
 
 def _packed_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
+    values = source.take(f"{entry.name}.values", (entry.slots,), np.float32)
+    return PackedTable(_shape(entry), PackedRows(*_index(entry, source), values), backend)
+
+
+def _packed_int8_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
+    values = source.take(f"{entry.name}.values", (entry.slots,), np.int8)
+    scales = source.take(f"{entry.name}.scales", (entry.rows,), np.float32)
+    return PackedInt8Table(_shape(entry), PackedInt8Rows(*_index(entry, source), values, scales), backend)
+
+
+def _packed_float16_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
+    bits = source.take(f"{entry.name}.bits", (entry.slots,), np.uint16)
+    return PackedFloat16Table(_shape(entry), PackedHalfRows(*_index(entry, source), bits), backend)
+
+
+def _prefix_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
+    values = source.take(f"{entry.name}.values", (entry.slots,), np.float32)
+    starts = _starts(entry, source)
+    if starts[0] != 0 or np.diff(starts).max(initial=0) > entry.width:
+        raise source.damaged(f"table {entry.name!r} has rows that are longer than its width")
+    return PrefixTable(_shape(entry), PrefixRows(starts, values), backend)
+
+
+def _index(entry: TableEntry, source: Source) -> tuple[Mask, NDArray[Any]]:
+    """Mask and row starts, of which it is certain that they agree."""
     name, rows = entry.name, entry.rows
     piece = np.uint8 if entry.width <= 8 else np.uint16
     pieces = mask_row_bytes(entry.width) // np.dtype(piece).itemsize
     mask = source.take(f"{name}.mask", (rows, pieces), piece)
-    starts = source.take(f"{name}.starts", (rows + 1,), np.int32, np.int64)
-    source.check_offsets(f"{name}.starts", starts, entry.slots)
+    starts = _starts(entry, source)
     # One mask bit more than a row has slots, and a kernel reads beyond the values.
     if starts[0] != 0 or not np.array_equal(np.bitwise_count(mask).sum(1, dtype=np.int64), np.diff(starts)):
         raise source.damaged(f"the mask and the row starts of table {name!r} do not agree")
-    values = source.take(f"{name}.values", (entry.slots,), np.float32)
-    return PackedTable(Shape(name, rows, entry.width), PackedRows(mask, starts, values), backend)
+    return mask, starts
+
+
+def _starts(entry: TableEntry, source: Source) -> NDArray[Any]:
+    starts = source.take(f"{entry.name}.starts", (entry.rows + 1,), np.int32, np.int64)
+    source.check_offsets(f"{entry.name}.starts", starts, entry.slots)
+    return starts
+
+
+def _shape(entry: TableEntry) -> Shape:
+    return Shape(entry.name, entry.rows, entry.width)
 
 
 def _int8_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
     values = source.take(f"{entry.name}.values", (entry.rows, entry.width), np.int8)
     scales = source.take(f"{entry.name}.scales", (entry.rows,), np.float32)
-    return Int8Table(Shape(entry.name, entry.rows, entry.width), values, scales, backend)
+    return Int8Table(_shape(entry), values, scales, backend)
 
 
 def _float16_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
     values = source.take(f"{entry.name}.values", (entry.rows, entry.width), np.float16)
-    return Float16Table(Shape(entry.name, entry.rows, entry.width), values, backend)
+    return Float16Table(_shape(entry), values, backend)
 
 
-STORAGES: dict[
-    type[DenseTable | PackedTable | Int8Table | Float16Table], Callable[[TableEntry, Source, Backend], Table]
-] = {
+STORAGES: dict[Any, Callable[[TableEntry, Source, Backend], Table]] = {
     DenseTable: _dense_table,
     PackedTable: _packed_table,
+    PackedInt8Table: _packed_int8_table,
+    PackedFloat16Table: _packed_float16_table,
+    PrefixTable: _prefix_table,
     Int8Table: _int8_table,
     Float16Table: _float16_table,
 }

@@ -99,7 +99,22 @@ class Backbone(ABC):
     @staticmethod
     @abstractmethod
     def shapes(options: Any, n_users: int, n_items: int) -> Sequence[Shape]:
-        """The tables that the model needs, all of them inside the budget."""
+        """The tables that the model needs, all of them inside the budget.
+
+        Their names begin with what rows are: "user", "item", or "node" for users and then items.
+        """
+
+    def rows_of(self, table: str, users: I32, items: I32) -> I32:
+        """The rows of these users, of these items, or of both, in the table of that name."""
+        of = {"user": [users], "item": [items], "node": [users, items + np.int32(self.histories.n_users)]}
+        return np.concatenate(of[table.partition("_")[0]])
+
+    def degrees(self, table: str) -> NDArray[np.int64]:
+        """How many interactions each row of the table of that name has."""
+        of_users, of_items = self.histories.counts, np.bincount(self.histories.items, minlength=self.histories.n_items)
+        return np.concatenate(
+            {"user": [of_users], "item": [of_items], "node": [of_users, of_items]}[table.partition("_")[0]]
+        )
 
     @abstractmethod
     def loss(self, batch: Any) -> torch.Tensor:

@@ -56,7 +56,7 @@ class PackedRows(NamedTuple):
 
 
 class PackedInt8Rows(NamedTuple):
-    """Packed rows whose slots are integers, with a scale a row: `values` is int8 `[slots]`, `scales` float32 `[rows]`."""
+    """Packed rows of integers with a scale each: `values` is int8 `[slots]`, `scales` float32 `[rows]`."""
 
     mask: Mask
     starts: I32 | I64

@@ -13,17 +13,20 @@ from typing import Literal
 from pydantic import Field
 
 from resprout.budget import MemoryUse
-from resprout.methods import method
-from resprout.methods.method import Allowance, Hooks, Moment, Stage
-from resprout.methods.random import packed_stage
+from resprout.methods import method, packing
+from resprout.methods.method import Allowance, Hooks, Moment, Stage, first_left
+from resprout.methods.random import packed_stages
 from resprout.schedules import Decay, decayed
 from resprout.tables.packed import PackedTable, move_key, move_slots, random_scores
 from resprout.tables.table import Table
 
 
-class Options(method.Options):
+class Options(packing.PackedOptions):
     """Options of `dsl`."""
 
+    mask: Literal["random", "columns"] = Field(
+        "random", description="where slots begin: at random, or in the first columns of all rows, as in a narrow table"
+    )
     regrow_every: int | None = Field(
         None, ge=1, description="steps between two moves of the mask (dT); 2000, or less for at least 50 moves"
     )
@@ -53,11 +56,11 @@ class DSL(method.Method):
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""
-        return None if finished else packed_stage(allowance, "dsl", self.options.scale_start)
+        return first_left(finished, *packed_stages(allowance, "dsl", self.options, self.options.mask))
 
     def hooks(self, stage: Stage) -> Hooks:
         """See `Method.hooks`."""
-        return Regrow(self.options)
+        return Regrow(self.options) if stage.name == "train" else Hooks()
 
 
 class Regrow(Hooks):

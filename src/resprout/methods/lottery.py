@@ -5,11 +5,11 @@ from typing import Any
 
 from pydantic import Field
 
-from resprout.methods import method
-from resprout.methods.method import Allowance, Stage, needed
+from resprout.methods import method, packing
+from resprout.methods.method import Allowance, Stage, first_left
 
 
-class Options(method.Options):
+class Options(packing.PackedOptions):
     """Options of `lottery`."""
 
     cut: float = Field(0.1, gt=0, lt=1, description="share of the weights that are left which a round cuts off")
@@ -35,31 +35,29 @@ def next_round(
     finished: Sequence[Stage], allowance: Allowance, options: Any, name: str, **sources: Any
 ) -> Stage | None:
     """The round after those that are finished; `sources` say where its weights begin, if not with those of the seed."""
-    plan = densities(allowance, options.cut, name)
-    if len(finished) == len(plan):
-        return None
-    number, slots = len(finished), plan[len(finished)]
-    last = number == len(plan) - 1
+    plan = densities(allowance, options, name)
+    number, last = len(finished), len(plan) - 1
     if number == 0:
         return Stage("dense", "dense", allowance.widths, deployed=False, epochs=options.round_epochs)
-    return Stage(
-        "train" if last else f"round {number}",
+    packed = Stage(
+        "train" if number >= last else f"round {number}",
         "packed",
         allowance.widths,
-        slots,
-        deployed=last,
+        plan[min(number, last)],
+        deployed=number >= last,
         mask_from=finished[-1].name,
         epochs=options.round_epochs,
         **sources,
     )
+    return packed if number < last else first_left(finished[last:], *packing.deployed(packed, options))
 
 
-def densities(allowance: Allowance, cut: float, name: str) -> list[tuple[int, ...]]:
+def densities(allowance: Allowance, options: Any, name: str) -> list[tuple[int, ...]]:
     """Slots of each table in each round: all of them, `(1 - cut)^r` of them, and in the last those of the budget."""
-    goal = tuple(needed(allowance, name).slots(allowance.shapes))
+    goal = packing.slots_within(allowance, name, options)
     weights = [shape.weights for shape in allowance.shapes]
     rounds = [tuple(weights)]
     while rounds[-1] != goal:
-        left = (1 - cut) ** len(rounds)
+        left = (1 - options.cut) ** len(rounds)
         rounds.append(tuple(max(least, int(whole * left)) for whole, least in zip(weights, goal, strict=True)))
     return rounds

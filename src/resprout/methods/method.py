@@ -30,7 +30,8 @@ class Stage:
     storage: "dense", "packed", "thresholded", "int8" or "float16"; widths: columns of each table.
     slots: weights of each packed table, or how many of a thresholded one are to be left; empty for others.
     scale_start: see `tables.build`; deployed: whether its tables are the result.
-    mask_from: the earlier stage whose largest weights get the slots, table by table; at random if none.
+    mask_from: the earlier stage whose most important weights get the slots, table by table.
+    mask: where slots are without `mask_from`: "random", or "columns", the first ones of every row.
     values_from: the earlier stage whose weights, network included, it starts with; if none, with draw number `draw` of
     starting values: 0 is that of the seed, which every first stage has.
     epochs: how many to train; as many as `training.epochs` says if none.
@@ -44,6 +45,7 @@ class Stage:
     scale_start: bool = False
     deployed: bool = True
     mask_from: str | None = None
+    mask: str = "random"
     values_from: str | None = None
     draw: int = 0
     epochs: int | None = None
@@ -91,6 +93,7 @@ class Hooks:
     begin
     for each epoch:
         for each batch:
+            before_batch
             loss = backbone.loss(batch) + extra_loss
             backward, update
             after_update            (pending gradients are still there)
@@ -106,6 +109,9 @@ class Hooks:
 
     def begin(self, moment: Moment) -> None:
         """Before the first batch of a stage, also when it is resumed."""
+
+    def before_batch(self, moment: Moment) -> None:
+        """Before the loss of a batch; gradients that it leaves in `network` are part of the update."""
 
     def extra_loss(self, moment: Moment, batch: Any) -> torch.Tensor | None:
         """A term to add to the loss of a batch."""
@@ -125,8 +131,12 @@ class Hooks:
         """The factor of each fresh batch that it takes the gradient of after these steps; none unless it says so."""
         return ()
 
+    def looks(self, steps: range) -> Sequence[int]:
+        """The steps among these at which `before_batch` does something; none unless it says so."""
+        return ()
+
     def executed_outside_tables(self, model: Backbone, batch: Any) -> int:
-        """Multiply-adds of `extra_loss` and of its gradients, apart from those of kernels."""
+        """Multiply-adds of what it does in a step, in the mean, apart from those of kernels."""
         return 0
 
     def memory(self, tables: Mapping[str, Table]) -> MemoryUse:

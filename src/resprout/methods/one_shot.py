@@ -5,11 +5,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from resprout.methods import method
-from resprout.methods.method import Allowance, Stage, first_left, needed
+from resprout.methods import method, packing
+from resprout.methods.method import Allowance, Stage, first_left
 
 
-class Options(method.Options):
+class Options(packing.PackedOptions):
     """Options of `one_shot`."""
 
     retrain: Literal["rewind", "finetune", "none"] = Field(
@@ -27,15 +27,15 @@ class OneShot(method.Method):
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""
-        slots, retrain = needed(allowance, "one_shot").slots(allowance.shapes), self.options.retrain
+        slots, retrain = packing.slots_within(allowance, "one_shot", self.options), self.options.retrain
         dense = Stage("dense", "dense", allowance.widths, deployed=False, epochs=self.options.dense_epochs)
         packed = Stage(
             "train",
             "packed",
             allowance.widths,
-            tuple(slots),
+            slots,
             mask_from="dense",
             values_from=None if retrain == "rewind" else "dense",
             epochs=0 if retrain == "none" else None,
         )
-        return first_left(finished, dense, packed)
+        return first_left(finished, dense, *packing.deployed(packed, self.options))

@@ -5,13 +5,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from resprout.methods import method
-from resprout.methods.method import Allowance, Hooks, Moment, Stage, first_left, needed
+from resprout.methods import method, packing
+from resprout.methods.method import Allowance, Hooks, Moment, Stage, first_left
 from resprout.tables.table import Table
 from resprout.tables.thresholded import ThresholdedTable
 
 
-class Options(method.Options):
+class Options(packing.PackedOptions):
     """Options of `pep`."""
 
     thresholds: Literal["table", "row", "column"] = Field("table", description="what has a threshold of its own")
@@ -33,11 +33,11 @@ class PEP(method.Method):
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""
-        slots, widths = tuple(needed(allowance, "pep").slots(allowance.shapes)), allowance.widths
+        slots, widths = packing.slots_within(allowance, "pep", self.options), allowance.widths
         epochs = self.options.search_epochs
         search = Stage("search", "thresholded", widths, slots, deployed=False, judged=False, epochs=epochs)
         packed = Stage("train", "packed", widths, slots, mask_from="search", draw=int(self.options.reinit))
-        return first_left(finished, search, packed)
+        return first_left(finished, search, *packing.deployed(packed, self.options))
 
     def hooks(self, stage: Stage) -> Hooks:
         """See `Method.hooks`."""

@@ -1,14 +1,15 @@
 """Random: a fixed random mask (RP in the DSL paper), the ablation that tells what moving the mask is worth."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import Field
 
-from resprout.methods import method
-from resprout.methods.method import Allowance, Stage, needed
+from resprout.methods import method, packing
+from resprout.methods.method import Allowance, Stage, first_left
 
 
-class Options(method.Options):
+class Options(packing.PackedOptions):
     """Options of `random`."""
 
     scale_start: bool = Field(False, description="starting values times 1/sqrt(density)")
@@ -23,10 +24,11 @@ class Random(method.Method):
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""
-        return None if finished else packed_stage(allowance, "random", self.options.scale_start)
+        return first_left(finished, *packed_stages(allowance, "random", self.options))
 
 
-def packed_stage(allowance: Allowance, name: str, scale_start: bool) -> Stage:
-    """A stage over packed tables that use up the budget."""
-    slots = needed(allowance, name).slots(allowance.shapes)
-    return Stage("train", "packed", allowance.widths, tuple(slots), scale_start)
+def packed_stages(allowance: Allowance, name: str, options: Any, mask: str = "random") -> tuple[Stage, ...]:
+    """The stages of packed tables that use up the budget from the first step on."""
+    slots = packing.slots_within(allowance, name, options)
+    stage = Stage("train", "packed", allowance.widths, slots, options.scale_start, mask=mask)
+    return packing.deployed(stage, options)

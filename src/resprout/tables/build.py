@@ -7,12 +7,24 @@ from resprout.errors import SettingsError
 from resprout.kernels.contract import F32, Backend, ScoreBlocks
 from resprout.tables.dense import DenseTable
 from resprout.tables.initial import Start
-from resprout.tables.packed import PackedTable
-from resprout.tables.quantised import Float16Table, Int8Table, QuantisedTable
+from resprout.tables.mixed import MixedTable
+from resprout.tables.packed import PackedTable, column_scores
+from resprout.tables.prefix import PrefixTable
+from resprout.tables.quantised import (
+    Float16Table,
+    Int8Table,
+    PackedFloat16Table,
+    PackedInt8Table,
+    QuantisedTable,
+)
 from resprout.tables.table import Table, row_blocks
 from resprout.tables.thresholded import ThresholdedTable
 
-QUANTISED: Mapping[str, type[QuantisedTable]] = {kind.storage: kind for kind in (Int8Table, Float16Table)}
+SLOTTED: Mapping[str, type[PackedTable | PrefixTable]] = {"packed": PackedTable, "prefix": PrefixTable}
+SEARCHED: Mapping[str, type[ThresholdedTable | MixedTable]] = {"thresholded": ThresholdedTable, "mixed": MixedTable}
+QUANTISED: Mapping[str, type[QuantisedTable]] = {
+    kind.storage: kind for kind in (Int8Table, Float16Table, PackedInt8Table, PackedFloat16Table)
+}
 
 
 def build_tables(
@@ -24,32 +36,42 @@ def build_tables(
     backend: Backend,
     mask_from: Mapping[str, Table] | None = None,
     values_from: Mapping[str, Table] | None = None,
+    mask: str = "random",
 ) -> dict[str, Table]:
     """A table with starting values for each shape, by name; a quantised one has zeros, unless it has `values_from`.
 
-    slots: one number a table for packed storage; without meaning for dense. scale_start: starting values times
-    1/sqrt(density), so that products of two packed rows begin about as large as those of dense rows.
+    slots: one number a table for packed and prefix storage; without meaning for others. scale_start: starting values
+    times 1/sqrt(density), so that products of two packed rows begin about as large as those of dense rows.
+    mask: "random", or "columns" for slots in the first columns of all rows.
     mask_from: tables whose most important weights get the slots, instead of random positions; where fewer weights than
-    slots are not 0, fewer slots are made. values_from: tables whose weights stand in for starting values.
+    slots are not 0, fewer slots are made. A packed quantised table has the very slots of that table.
+    values_from: tables whose weights stand in for starting values.
     """
     tables: dict[str, Table] = {}
     for k, shape in enumerate(shapes):
         if storage == "dense":
             tables[shape.name] = DenseTable.start(shape, start, backend)
-        elif storage == "thresholded":
-            tables[shape.name] = ThresholdedTable.start(shape, start, backend)
+        elif storage in SEARCHED:
+            tables[shape.name] = SEARCHED[storage].start(shape, start, backend)
         elif storage in QUANTISED:
-            tables[shape.name] = QUANTISED[storage].empty(shape, backend)
-        elif storage == "packed":
+            slots_from = None if mask_from is None else mask_from[shape.name]
+            tables[shape.name] = QUANTISED[storage].empty(shape, backend, slots_from)
+        elif storage in SLOTTED:
             factor = (shape.weights / slots[k]) ** 0.5 if scale_start else 1.0
-            larger = _blocks(shape, mask_from[shape.name].importance) if mask_from is not None else None
-            tables[shape.name] = PackedTable.start(shape, slots[k], start.scaled(factor), backend, larger)
+            larger = _scores(shape, mask_from, mask)
+            tables[shape.name] = SLOTTED[storage].start(shape, slots[k], start.scaled(factor), backend, larger)
         else:
-            valid = ", ".join(["dense", "packed", "thresholded", *QUANTISED])
+            valid = ", ".join(["dense", *SLOTTED, *SEARCHED, *QUANTISED])
             raise SettingsError(f"unknown table storage {storage!r}; valid are: {valid}")
         if values_from is not None:
             tables[shape.name].take_weights(_blocks(shape, values_from[shape.name].read_range))
     return tables
+
+
+def _scores(shape: Shape, mask_from: Mapping[str, Table] | None, mask: str) -> ScoreBlocks | None:
+    if mask_from is not None:
+        return _blocks(shape, mask_from[shape.name].importance)
+    return column_scores(shape) if mask == "columns" else None
 
 
 def _blocks(shape: Shape, read: Callable[[int, int], F32]) -> ScoreBlocks:

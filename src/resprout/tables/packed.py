@@ -1,7 +1,6 @@
 """A table of which only the slots exist: mask bits, row starts, and one value and two moments a slot."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,18 +9,18 @@ from resprout.budget import Shape, mask_row_bytes, start_bytes
 from resprout.kernels.contract import F32, AdamStep, Backend, Mask, PackedRows, ScoreBlocks
 from resprout.rng import stream_key
 from resprout.tables.initial import Start
-from resprout.tables.table import Table, aligned_empty, block_rows
+from resprout.tables.slots import SlotTable, row_starts
+from resprout.tables.table import aligned_empty, block_rows, row_blocks
 
 
-class PackedTable(Table):
+class PackedTable(SlotTable):
     """A table with a fixed number of slots; the layout in memory is in docs/packed-rows.md."""
 
     storage = "packed"
+    _rows: PackedRows
 
     def __init__(self, shape: Shape, rows: PackedRows, backend: Backend) -> None:
-        self._begin(shape, backend)
-        self._rows = rows
-        self._moments: tuple[F32, F32] | None = None
+        self._begin_slots(shape, rows, backend)
 
     @classmethod
     def start(
@@ -31,12 +30,9 @@ class PackedTable(Table):
 
         The slots lie where `scores` are largest, fewer if fewer are not 0; at random positions without them.
         """
-        mask: NDArray[Any] = np.zeros(
-            (shape.rows, -(-mask_row_bytes(shape.width) // 2)), np.uint8 if shape.width <= 8 else np.uint16
-        )
+        mask = no_positions(shape)
         backend.choose_positions(scores or random_scores(shape, start.mask_key(shape.name), backend), slots, mask)
-        starts: NDArray[Any] = np.zeros(shape.rows + 1, np.int32 if start_bytes(slots) == 4 else np.int64)
-        np.cumsum(np.bitwise_count(mask).sum(1, dtype=np.int64), out=starts[1:])
+        starts = row_starts(np.bitwise_count(mask).sum(1, dtype=np.int64), start_bytes(slots) > 4)
         rows = PackedRows(mask, starts, np.empty(starts[-1], np.float32))
         uniform, scale = start.spread(shape)
         backend.fill_packed(start.key(shape.name), uniform, scale, rows, shape.width)
@@ -47,43 +43,16 @@ class PackedTable(Table):
         """See `Table.stored`."""
         return self._rows
 
-    @property
-    def slots(self) -> int:
-        """See `Table.slots`."""
-        return int(self._rows.starts[-1])
-
-    @property
-    def moments(self) -> tuple[F32, F32]:
-        """Adam's two moments, `[slots]` each; zero before the first step and for a new slot."""
-        if self._moments is None:
-            self._moments = np.zeros(self.slots, np.float32), np.zeros(self.slots, np.float32)
-        return self._moments
-
     def adam(self, step: AdamStep) -> None:
         """See `Table.adam`."""
         for first, gradients in self.gradient_blocks():
             self.backend.adam_packed(self._rows, *self.moments, first, gradients, step)
 
-    def arrays(self, training: bool) -> dict[str, NDArray[Any]]:
-        """See `Table.arrays`."""
-        arrays: dict[str, NDArray[Any]] = self._rows._asdict()
-        if training:
-            arrays |= dict(zip(("moment_1", "moment_2"), self.moments, strict=True))
-        return arrays
-
-    def load_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """See `Table.load_arrays`."""
-        self._rows = self._rows._replace(**{k: v.copy() for k, v in arrays.items() if k in PackedRows._fields})
-        if "moment_1" in arrays:
-            self._moments = arrays["moment_1"].copy(), arrays["moment_2"].copy()
-
     def take_weights(self, weights: ScoreBlocks) -> None:
         """See `Table.take_weights`."""
         mask, starts, values = self._rows
         for first, block in weights():
-            rows = slice(first, first + len(block))
-            bits = np.unpackbits(mask[rows].view(np.uint8), axis=1, bitorder="little", count=self.shape.width)
-            values[starts[first] : starts[first + len(block)]] = block[bits.astype(bool)]
+            values[starts[first] : starts[first + len(block)]] = block[flags(mask[first : first + len(block)], block)]
 
     def apply_moves(self, toggle: Mask) -> None:
         """Drops the slots and grows the positions marked in `toggle`, which is used up.
@@ -112,6 +81,18 @@ def move_slots(tables: Sequence[PackedTable], scores: Sequence[ScoreBlocks], cou
     return moved
 
 
+def no_positions(shape: Shape) -> Mask:
+    """A mask of which no bit is set."""
+    pieces = shape.rows, -(-mask_row_bytes(shape.width) // 2)
+    return np.zeros(pieces, np.uint8) if shape.width <= 8 else np.zeros(pieces, np.uint16)
+
+
+def flags(mask: Mask, block: F32) -> NDArray[np.bool_]:
+    """The mask of whole rows as a bool for each of their positions."""
+    bits = np.unpackbits(mask.view(np.uint8), axis=1, bitorder="little", count=block.shape[1])
+    return bits.astype(bool)
+
+
 def random_scores(shape: Shape, key: int, backend: Backend) -> ScoreBlocks:
     """Uniform scores for every position of a table, the same for the same key, made block by block."""
     block = aligned_empty(block_rows(shape), shape.width)
@@ -123,6 +104,12 @@ def random_scores(shape: Shape, key: int, backend: Backend) -> ScoreBlocks:
             yield first, out
 
     return blocks
+
+
+def column_scores(shape: Shape) -> ScoreBlocks:
+    """Scores that are the larger the earlier the column."""
+    block = np.tile(np.arange(shape.width, 0, -1, dtype=np.float32), (block_rows(shape), 1))
+    return lambda: ((first, block[: last - first]) for first, last in row_blocks(shape))
 
 
 def move_key(seed: int, table: str, step: int) -> int:

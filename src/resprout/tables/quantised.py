@@ -1,4 +1,4 @@
-"""Dense tables of fewer bits a weight, made from trained ones: they are read like others, and not trained."""
+"""Tables of fewer bits a weight, dense or packed, made from trained ones: they are read like others, not trained."""
 
 from abc import abstractmethod
 from typing import Any, Self
@@ -7,7 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resprout.budget import Shape
-from resprout.kernels.contract import F32, AdamStep, Backend, HalfRows, Int8Rows, ScoreBlocks
+from resprout.kernels.contract import (
+    F32,
+    AdamStep,
+    Backend,
+    HalfRows,
+    Int8Rows,
+    PackedHalfRows,
+    PackedInt8Rows,
+    PackedRows,
+    ScoreBlocks,
+)
+from resprout.tables.packed import flags, no_positions
 from resprout.tables.table import Table
 
 _LARGEST_HALF = np.finfo(np.float16).max
@@ -18,8 +29,8 @@ class QuantisedTable(Table):
 
     @classmethod
     @abstractmethod
-    def empty(cls, shape: Shape, backend: Backend) -> Self:
-        """A table of zeros."""
+    def empty(cls, shape: Shape, backend: Backend, slots_from: Table | None = None) -> Self:
+        """A table of zeros. A packed one has slots where `slots_from` has them, which is packed too; or none."""
 
     @abstractmethod
     def _set(self, first: int, rows: F32) -> None:
@@ -55,7 +66,7 @@ class Int8Table(QuantisedTable):
         self.values, self.scales = values, scales
 
     @classmethod
-    def empty(cls, shape: Shape, backend: Backend) -> Self:
+    def empty(cls, shape: Shape, backend: Backend, slots_from: Table | None = None) -> Self:  # noqa: ARG003
         """See `QuantisedTable.empty`."""
         return cls(shape, np.zeros((shape.rows, shape.width), np.int8), np.zeros(shape.rows, np.float32), backend)
 
@@ -70,9 +81,7 @@ class Int8Table(QuantisedTable):
 
     def _set(self, first: int, rows: F32) -> None:
         its = slice(first, first + len(rows))
-        self.scales[its] = np.abs(rows).max(1, initial=0) / 127
-        steps = np.maximum(self.scales[its], np.finfo(np.float32).tiny)[:, None]
-        self.values[its] = np.rint(rows / steps).clip(-127, 127)
+        self.values[its], self.scales[its] = _integers(rows)
 
 
 class Float16Table(QuantisedTable):
@@ -85,7 +94,7 @@ class Float16Table(QuantisedTable):
         self.values = values
 
     @classmethod
-    def empty(cls, shape: Shape, backend: Backend) -> Self:
+    def empty(cls, shape: Shape, backend: Backend, slots_from: Table | None = None) -> Self:  # noqa: ARG003
         """See `QuantisedTable.empty`."""
         return cls(shape, np.zeros((shape.rows, shape.width), np.float16), backend)
 
@@ -99,4 +108,99 @@ class Float16Table(QuantisedTable):
         return {"values": self.values}
 
     def _set(self, first: int, rows: F32) -> None:
-        self.values[first : first + len(rows)] = rows.clip(-_LARGEST_HALF, _LARGEST_HALF)
+        self.values[first : first + len(rows)] = _halves(rows)
+
+
+class PackedQuantisedTable(QuantisedTable):
+    """A packed table whose slots have fewer bits."""
+
+    _rows: Any
+
+    def __init__(self, shape: Shape, rows: PackedInt8Rows | PackedHalfRows, backend: Backend) -> None:
+        self._begin(shape, backend)
+        self._rows = rows
+
+    @property
+    def slots(self) -> int:
+        """See `Table.slots`."""
+        return int(self._rows.starts[-1])
+
+    def arrays(self, training: bool) -> dict[str, NDArray[Any]]:
+        """See `Table.arrays`."""
+        arrays: dict[str, NDArray[Any]] = self._rows._asdict()
+        return arrays
+
+    def load_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """See `Table.load_arrays`."""
+        self._rows = self._rows._replace(**{kind: array.copy() for kind, array in arrays.items()})
+
+    def _slots_of(self, first: int, rows: F32) -> tuple[slice, NDArray[np.bool_]]:
+        """The slots of rows from `first` on, and where in these rows they are."""
+        last = first + len(rows)
+        return slice(*self._rows.starts[[first, last]]), flags(self._rows.mask[first:last], rows)
+
+
+class PackedInt8Table(PackedQuantisedTable):
+    """Packed, with a byte a slot and a float32 scale a row."""
+
+    storage = "packed_int8"
+    _rows: PackedInt8Rows
+
+    @classmethod
+    def empty(cls, shape: Shape, backend: Backend, slots_from: Table | None = None) -> Self:
+        """See `QuantisedTable.empty`."""
+        mask, starts = _index(shape, slots_from)
+        rows = PackedInt8Rows(mask, starts, np.zeros(starts[-1], np.int8), np.zeros(shape.rows, np.float32))
+        return cls(shape, rows, backend)
+
+    @property
+    def stored(self) -> PackedInt8Rows:
+        """See `Table.stored`."""
+        return self._rows
+
+    def _set(self, first: int, rows: F32) -> None:
+        slots, where = self._slots_of(first, rows)
+        integers, scales = _integers(np.where(where, rows, 0))
+        self._rows.values[slots], self._rows.scales[first : first + len(rows)] = integers[where], scales
+
+
+class PackedFloat16Table(PackedQuantisedTable):
+    """Packed, with two bytes a slot."""
+
+    storage = "packed_float16"
+    _rows: PackedHalfRows
+
+    @classmethod
+    def empty(cls, shape: Shape, backend: Backend, slots_from: Table | None = None) -> Self:
+        """See `QuantisedTable.empty`."""
+        mask, starts = _index(shape, slots_from)
+        return cls(shape, PackedHalfRows(mask, starts, np.zeros(starts[-1], np.uint16)), backend)
+
+    @property
+    def stored(self) -> PackedHalfRows:
+        """See `Table.stored`."""
+        return self._rows
+
+    def _set(self, first: int, rows: F32) -> None:
+        slots, where = self._slots_of(first, rows)
+        self._rows.bits[slots] = _halves(rows)[where].view(np.uint16)
+
+
+def _index(shape: Shape, slots_from: Table | None) -> tuple[NDArray[Any], NDArray[Any]]:
+    if slots_from is None:
+        return no_positions(shape), np.zeros(shape.rows + 1, np.int32)
+    packed = slots_from.stored
+    if not isinstance(packed, PackedRows):
+        raise TypeError(f"the slots of a packed table cannot be those of a {type(slots_from).__name__}")
+    return packed.mask, packed.starts
+
+
+def _integers(rows: F32) -> tuple[NDArray[np.int8], F32]:
+    """Rows as integers of -127 to 127, and the scale of each row."""
+    scales: F32 = np.abs(rows).max(1, initial=0) / np.float32(127)
+    steps = np.maximum(scales, np.finfo(np.float32).tiny)[:, None]
+    return np.rint(rows / steps).clip(-127, 127).astype(np.int8), scales
+
+
+def _halves(rows: F32) -> NDArray[np.float16]:
+    return rows.clip(-_LARGEST_HALF, _LARGEST_HALF).astype(np.float16)

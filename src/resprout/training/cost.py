@@ -21,6 +21,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -32,7 +33,7 @@ from resprout.budget import Budget, MemoryUse, Shape
 from resprout.data.batches import Batches
 from resprout.evaluation.evaluate import USERS_PER_BLOCK
 from resprout.kernels.counting import CountingBackend
-from resprout.methods.method import Hooks, Stage
+from resprout.methods.method import Hooks, Moment, Stage
 from resprout.tables.table import block_rows
 from resprout.training import memory
 from resprout.training.loop import Progress
@@ -82,13 +83,14 @@ def spent(
     batches: Batches,
     progress: Progress,
     horizon: int,
-    extra_loss: Callable[[Any], torch.Tensor | None] | None = None,
+    moment_at: Callable[[int], Moment] | None = None,
 ) -> Spent:
     """What the training that ended at `progress` took; `horizon` is the number of epochs its schedules are made for.
 
-    extra_loss: what the method adds to the loss of a batch, if it does.
+    moment_at: what hooks are told at a step; needed if they do something before a batch or add to its loss.
 
-    Counted on a random batch between two turns of the model's loss, on the tables as they are now.
+    Counted on a random batch between two turns of the model's loss, on the tables as they are now. Hooks may leave the
+    model changed.
     """
     total = progress.steps // max(1, progress.epochs) * horizon
     nominal, executed = 0.0, 0
@@ -96,8 +98,14 @@ def spent(
         model.begin_step(steps[0], (steps[0] - 1) / total)
         batch = batches.fresh(0, 1)
         nominal += nominal_step(model, len(batch.users)) * len(steps)
-        executed += executed_step(model, batch, extra_loss) * len(steps)
         executed += hooks.executed_outside_tables(model, batch) * len(steps)
+        if moment_at is None:
+            executed += executed_step(model, batch) * len(steps)
+        else:
+            moment, looks = moment_at(steps[0]), hooks.looks(steps)
+            executed += executed_step(model, batch, partial(hooks.extra_loss, moment)) * len(steps)
+            if looks:
+                executed += _in_kernels(model, partial(hooks.before_batch, moment_at(looks[0]))) * len(looks)
         for factor, count in Counter(hooks.fresh_batches(steps, total)).items():
             executed += executed_step(model, batches.fresh(0, factor)) * count
     held = training_memory(model) + hooks.memory(model.tables)
@@ -147,6 +155,13 @@ def executed_step(model: Backbone, batch: Any, extra_loss: Callable[[Any], torch
             pass
     model.clear_gradient()
     return model.executed_outside_tables(len(batch.users)) + _stop_counting(model, counters)
+
+
+def _in_kernels(model: Backbone, work: Callable[[], None]) -> int:
+    """Multiply-adds of kernels in this work."""
+    counters = _count_tables(model)
+    work()
+    return _stop_counting(model, counters)
 
 
 def executed_inference(model: Backbone) -> int:

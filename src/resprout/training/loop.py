@@ -93,6 +93,7 @@ def _train_epoch(task: Task, progress: Progress, observer: Observer) -> float:
         moment = moment_of(task, progress.epochs, step)
         batch = task.batches.batch(progress.epochs, index)
         task.model.begin_step(step, _done(task, step))
+        task.hooks.before_batch(moment)
         loss = task.model.loss(batch)
         if (extra := task.hooks.extra_loss(moment, batch)) is not None:
             loss = loss + extra

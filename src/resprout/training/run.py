@@ -1,6 +1,7 @@
 """A run from settings to result: data, stages, checkpoints, the one look at the test data, the model folder."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from resprout.errors import BudgetExceeded, SettingsError
 from resprout.kernels import select
 from resprout.methods.method import Allowance, Method, Stage
 from resprout.rng import stream_key
-from resprout.tables.build import build_tables
+from resprout.tables.build import SLOTTED, build_tables
 from resprout.tables.initial import Start
 from resprout.tables.table import Table
 from resprout.training import cost, memory
@@ -128,8 +129,8 @@ class _Run:
             self.checkpoints.load_model(part, model)
         else:
             self.checkpoints.save_model(part, model)
-        end = moment_of(task, progress.epochs, progress.steps)
-        return cost.spent(model, hooks, batches, progress, horizon, lambda batch: hooks.extra_loss(end, batch))
+        moment_at = partial(moment_of, task, progress.epochs)
+        return cost.spent(model, hooks, batches, progress, horizon, moment_at)
 
     def _horizon(self, stage: Stage) -> int:
         return self.settings.training.epochs if stage.epochs is None else stage.epochs
@@ -212,7 +213,7 @@ class _Run:
         backend = select.choose(self.settings.training.backend).backend
         shapes = [shape.narrowed(width) for shape, width in zip(self.allowance.shapes, stage.widths, strict=True)]
         return build_tables(
-            shapes, stage.storage, stage.slots, start, stage.scale_start, backend, mask_from, values_from
+            shapes, stage.storage, stage.slots, start, stage.scale_start, backend, mask_from, values_from, stage.mask
         )
 
     def _batches(self, model: Backbone) -> Batches:
@@ -227,7 +228,7 @@ def _check_budget(model: Backbone, stage: Stage) -> None:
     total = sum(table.slots for table in model.tables.values())
     budget = sum(stage.slots)
     # a mask made of fewer weights than the budget has fewer slots; any other has all of them, always
-    if stage.storage == "packed" and (total > budget or (total < budget and stage.mask_from is None)):
+    if stage.storage in SLOTTED and (total > budget or (total < budget and stage.mask_from is None)):
         raise BudgetExceeded(f"the tables hold {total:,} slots, their budget is {budget:,}")
 
 

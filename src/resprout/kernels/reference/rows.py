@@ -65,9 +65,8 @@ def _slots(rows: MaskedRows, row: int) -> F32:
     its = slice(rows.starts[row], rows.starts[row + 1])
     if isinstance(rows, PackedHalfRows):
         return _floats(rows.bits[its])
-    if isinstance(rows, PackedInt8Rows):
-        return rows.values[its] * rows.scales[row]
-    return rows.values[its]
+    values: F32 = rows.values[its] * (rows.scales[row] if isinstance(rows, PackedInt8Rows) else np.float32(1))
+    return values
 
 
 def _floats(bits: NDArray[np.uint16]) -> F32:
