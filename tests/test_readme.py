@@ -42,11 +42,18 @@ def test_links_lead_somewhere():
             assert (ROOT / target).exists(), target
 
 
-def test_all_methods_and_backbones_are_named():
+def test_its_tables_are_the_catalog():
     from resprout import catalog
 
-    for name in (*catalog.method_names(), *catalog.backbone_names()):
-        assert f"`{name}`" in README
+    for name in catalog.method_names():
+        method = catalog.load_method(name)
+        assert f"| [`{name}`](docs/methods/{name}.md) | {method.summary} | {method.cost} |\n" in README
+    for name in catalog.backbone_names():
+        backbone = catalog.load_backbone(name)
+        (row,) = re.findall(
+            rf"^\| `{name}` \| {re.escape(backbone.summary)} \| [^|]+\|([^|]*)\|$", README, re.MULTILINE
+        )
+        assert bool(row.strip()) == backbone.folds_in
 
 
 def test_every_method_has_its_card():
