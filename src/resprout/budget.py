@@ -117,7 +117,7 @@ class Budget:
         if limit <= index:
             raise BudgetExceeded(
                 f"budget {self} is too small: the index of "
-                f"{sum(shape.rows for shape in shapes):,} rows alone take {index:,} bytes; "
+                f"{sum(shape.rows for shape in shapes):,} rows alone takes {index:,} bytes; "
                 "give more bytes, a smaller width, or method 'narrow', which needs no index"
             )
         return min((limit - index) // layout.slot_bytes, sum(shape.weights for shape in shapes))

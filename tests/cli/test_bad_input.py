@@ -102,7 +102,7 @@ def test_users_without_train_items(refused, tmp_path):
         ("-5%", "dsl", "neither a share"),
         ("much", "dsl", "neither a share"),
         ("20", "dsl", "neither a share"),
-        ("10B", "dsl", "too small: masks and row starts of 11 rows alone take 140 bytes"),
+        ("10B", "dsl", "too small: the index of 11 rows alone takes 140 bytes"),
         ("1GB", "dsl", "above the 2,816 bytes of the dense tables"),
         ("1%", "narrow", "would have no column left"),
         ("20%", "dense", "method 'dense' uses every weight"),
@@ -120,7 +120,7 @@ def test_a_method_that_needs_a_budget(refused, file):
     ("options", "expected"),
     [
         (["--backbone", "lightgnc"], "backbone.name: unknown 'lightgnc' (did you mean 'lightgcn'?); valid are: "),
-        (["--method", "dls"], "method.name: unknown 'dls' (did you mean 'dsl'?); valid are: dense, dsl"),
+        (["--method", "dls"], "method.name: unknown 'dls' (did you mean 'dsl'?); valid are: autoemb, dense, dsl"),
         (["--set", "training.epoch=3"], "training: unknown 'epoch' (did you mean 'epochs'?)"),
         (["--set", "trainign.epochs=3"], "settings: unknown 'trainign'"),
         (["--set", "method.share=0.5"], "method: unknown 'share'"),

@@ -5,17 +5,16 @@ import pytest
 
 from resprout.budget import Budget, Shape
 from resprout.methods import lottery, one_shot, without_rewinding
-from resprout.methods.method import Allowance
+from resprout.methods.method import Allowance, all_stages
 
 SHAPES = (Shape("user", 100, 10), Shape("item", 30, 10))
 
 
 def stages_of(method, budget):
-    """All stages, each asked for twice: the answer must not change."""
-    allowance, stages = Allowance(SHAPES, Budget.parse(budget)), []
-    while (stage := method.next_stage(stages, allowance)) is not None:
-        assert stage == method.next_stage(stages, allowance)
-        stages.append(stage)
+    """All stages, asked for twice: the answer must not change."""
+    allowance = Allowance(SHAPES, Budget.parse(budget))
+    stages = all_stages(method, allowance)
+    assert stages == all_stages(method, allowance)
     return stages
 
 

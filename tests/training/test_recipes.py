@@ -4,6 +4,8 @@ import pytest
 
 from resprout import catalog
 from resprout.data import KNOWN
+from resprout.methods.method import Allowance, all_stages
+from resprout.training import recipes
 from resprout.training.recipes import recipe_names, with_recipe
 from resprout.training.settings import assignments, merged, resolve
 
@@ -16,7 +18,14 @@ def test_recipes_are_for_known_data_and_resolve(name, method):
     given = assignments([f"data.source={data}", f"backbone.name={backbone}", "budget.limit=20%"])
     values, found = with_recipe(merged(given, {"method": {"name": method}}))
     assert found == name
-    assert resolve(values).training != resolve(given).training
+    settings = resolve(values)
+    assert settings.training != resolve(given).training
+    shapes = catalog.load_backbone(backbone).shapes(settings.backbone, 1000, 1000)
+    stages = all_stages(
+        catalog.load_method(method)(settings.method),
+        Allowance(tuple(shapes), None if method == "dense" else settings.budget),
+    )
+    assert settings.stages.keys() <= {name for stage in stages for name in (stage.name, stage.storage)}
 
 
 def test_methods_have_settings_of_their_own_and_the_caller_wins():
@@ -27,6 +36,18 @@ def test_methods_have_settings_of_their_own_and_the_caller_wins():
     dsl = resolve(with_recipe(more)[0])
     assert (dsl.training.epochs, dsl.backbone.l2, dsl.backbone.start_scale) == (7, 5e-4, 0.1)
     assert dsl.method.freeze_at == 0.8
+
+
+def test_settings_of_stages_are_of_stages_that_there_are_and_the_caller_wins(monkeypatch, tmp_path):
+    (tmp_path / "ml-1m").mkdir()
+    recipe = '[methods.one_shot.stages.packed.training]\nlearning_rate = 0.05\ndecay = "linear"\n'
+    (tmp_path / "ml-1m" / "mf.toml").write_text(recipe)
+    monkeypatch.setattr(recipes, "FOLDER", tmp_path)
+    given = assignments(["data.source=ml-1m", "method.name=one_shot"])
+    assert resolve(with_recipe(given)[0]).stages["packed"]["training"] == {"learning_rate": 0.05, "decay": "linear"}
+    more = merged(given, assignments(["training.learning_rate=0.3"]))
+    chosen = resolve(with_recipe(more)[0]).at("train", "packed").training
+    assert (chosen.learning_rate, chosen.decay) == (0.3, "linear")
 
 
 @pytest.mark.parametrize(

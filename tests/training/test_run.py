@@ -11,7 +11,7 @@ from resprout.artifact.format import load_model
 from resprout.errors import BudgetExceeded, RunError, SettingsError, TrainingError
 from resprout.training import run
 from resprout.training.observers import Observer
-from resprout.training.settings import assignments, merged, resolve
+from resprout.training.settings import assignments, merged, read_toml, resolve
 
 METHODS = {
     "dense": [],
@@ -279,3 +279,41 @@ def test_held_out_users_are_ranked_from_what_they_show(settings, tmp_path, backb
     )  # fmt: skip
     result = run.start(chosen, tmp_path / "run", Observer())
     assert result["test"]["recall_capped@5"] > 0.6  # chance gives 0.3
+
+
+def test_stages_have_settings_of_their_own(settings, tmp_path):
+    """A name is stronger than a storage; what is not said stays."""
+    own = ["stages.packed.training.learning_rate=0.01", "stages.dense.backbone.l2=0.5", "stages.train.backbone.l2=0.25"]
+    run.start(settings("one_shot", *own), tmp_path / "run", Observer())
+    records = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    rates = {
+        stage: max(each["learning_rate"] for each in records if each["stage"] == stage) for stage in ("dense", "train")
+    }
+    assert rates["dense"] / rates["train"] == pytest.approx(5)
+    assert load_model(tmp_path / "run" / "model").options["l2"] == 0.25
+    assert read_toml(tmp_path / "run" / "run.toml")["stages"]["dense"] == {"backbone": {"l2": 0.5}}
+    plain = run.start(settings("one_shot"), tmp_path / "plain", Observer())
+    assert plain["test"] != json.loads((tmp_path / "run/result.json").read_text())["test"]
+
+
+def test_a_stage_that_the_method_has_not_is_refused(settings, tmp_path):
+    with pytest.raises(
+        SettingsError, match=r"stages: unknown 'pakced' \(did you mean 'packed'\?\); valid are: dense, pack"
+    ):
+        run.start(settings("one_shot", "stages.pakced.backbone.l2=1"), tmp_path / "run", Observer())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("stages.dense.split.kind=x", r"stages\.dense: unknown 'split'; valid are: backbone, training"),
+        ("stages.dense.training.seed=1", r"stages\.dense\.training: unknown 'seed'; valid are: .*learning_rate"),
+        ("stages.dense.backbone.width=8", r"stages\.dense\.backbone: unknown 'width'; valid are"),
+        ("stages.dense.training.learning_rate=-1", r"stages\.dense\.training\.learning_rate = -1: input should be"),
+        ("stages.dense=1", r"expected section\.key=value, .* stages\.NAME\.section\.key=value"),
+    ],
+)
+def test_settings_of_stages_that_are_refused(settings, text, message):
+    with pytest.raises(SettingsError, match=message):
+        settings("one_shot", text)

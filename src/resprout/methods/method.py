@@ -172,6 +172,14 @@ class Method(ABC):
         return Hooks()
 
 
+def all_stages(method: Method, allowance: Allowance) -> list[Stage]:
+    """All stages of a method within this allowance."""
+    stages: list[Stage] = []
+    while (stage := method.next_stage(stages, allowance)) is not None:
+        stages.append(stage)
+    return stages
+
+
 def first_left(finished: Sequence[Stage], *stages: Stage) -> Stage | None:
     """The first of these stages that is not finished."""
     return stages[len(finished)] if len(finished) < len(stages) else None

@@ -1,7 +1,7 @@
 """Settings chosen on validation data for a backbone on a known data set: `recipes/DATA/BACKBONE.toml`.
 
 A recipe has sections like any settings file, and `[methods.METHOD.SECTION]` for what a method needs otherwise: settings
-made for a dense table starve a sparse one.
+made for a dense table starve a sparse one. Methods that train both have `[methods.METHOD.stages.packed.SECTION]`.
 """
 
 from collections.abc import Mapping
@@ -22,8 +22,19 @@ def with_recipe(values: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
     if not isinstance(source, str) or name not in recipe_names():
         return dict(values), None
     content = read_toml(FOLDER / f"{name}.toml")
-    methods = content.pop("methods", {})
-    return merged(content, methods.get(names["method"], {}), values), name
+    own = content.pop("methods", {}).get(names["method"], {})
+    return merged(content, {**own, "stages": _left_open(own.get("stages", {}), values)}, values), name
+
+
+def _left_open(stages: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a recipe has for stages, without keys that are given for all of them: those who give them mean it."""
+    return {
+        name: {
+            section: {key: value for key, value in content.items() if key not in values.get(section, {})}
+            for section, content in sections.items()
+        }
+        for name, sections in stages.items()
+    }
 
 
 def recipe_names() -> list[str]:

@@ -12,7 +12,7 @@ from resprout.backbones.backbone import Backbone
 from resprout.data.batches import Batches
 from resprout.errors import BudgetExceeded, SettingsError
 from resprout.kernels import select
-from resprout.methods.method import Allowance, Method, Stage
+from resprout.methods.method import Allowance, Method, Stage, all_stages
 from resprout.rng import stream_key
 from resprout.tables.build import SLOTTED, build_tables
 from resprout.tables.initial import Start
@@ -36,9 +36,7 @@ def start(settings: Settings, folder: Path, observer: Observer, dataset: data.Da
     select.choose(settings.training.backend)
     method = catalog.load_method(settings.method_name)(settings.method)
     prepared = prepare(settings, dataset)
-    first = method.next_stage((), _allowance(settings, prepared))
-    if first is None:
-        raise SettingsError(f"method {settings.method_name!r} has nothing to train")
+    _check_stages(settings, all_stages(method, _allowance(settings, prepared)))
     run = RunFolder(folder)
     run.claim(settings)
     prepared.split.save(run.path)
@@ -58,6 +56,15 @@ def resume(folder: Path, observer: Observer, dataset: data.Dataset | None = None
     prepared = Prepared(dataset, data.Split.load(run.path, dataset.interactions))
     method = catalog.load_method(settings.method_name)(settings.method)
     return _Run(settings, method, prepared, run, observer).go_on()
+
+
+def _check_stages(settings: Settings, stages: Sequence[Stage]) -> None:
+    if not stages:
+        raise SettingsError(f"method {settings.method_name!r} has nothing to train")
+    known = {name for stage in stages for name in (stage.name, stage.storage)}
+    for name in settings.stages:
+        if name not in known:
+            raise catalog.unknown("stages", name, known)
 
 
 def _allowance(settings: Settings, prepared: Prepared) -> Allowance:
@@ -104,7 +111,8 @@ class _Run:
         return epochs
 
     def _train(self, part: Part, at: Checkpoint) -> cost.Spent:
-        settings, stage = self.settings.training, part.stage
+        stage = part.stage
+        settings = self._settings_of(stage).training
         earlier = {each.part.stage.name: each.part for each in at.done if each.part.phase == part.phase}
         model = self._starting_model(part, earlier)
         hooks = self.method.hooks(stage)
@@ -132,6 +140,9 @@ class _Run:
         moment_at = partial(moment_of, task, progress.epochs)
         return cost.spent(model, hooks, batches, progress, horizon, moment_at)
 
+    def _settings_of(self, stage: Stage) -> Settings:
+        return self.settings.at(stage.name, stage.storage)
+
     def _horizon(self, stage: Stage) -> int:
         return self.settings.training.epochs if stage.epochs is None else stage.epochs
 
@@ -143,7 +154,7 @@ class _Run:
             model = self._trained_model(Part("refit", trained.part.stage))
         costs = cost.ledger(model, [(each.part.phase, each.part.stage, each.spent) for each in done])
         metrics = {"validation": validation, "test": self._evaluate(model, of="test")}
-        save_model(self.folder.model, self._parts(model))
+        save_model(self.folder.model, self._parts(model, self._settings_of(trained.part.stage)))
         # a last stage may only cut or round
         longest = [each for each in done if each.part.phase == "train" and each.spent.progress.epochs]
         about = {"dataset": self.prepared.dataset.name, **describe(self.settings, longest[-1].spent.progress)}
@@ -152,8 +163,8 @@ class _Run:
         self.checkpoints.keep_only([trained.part])
         return self.folder.read_result()
 
-    def _parts(self, model: Backbone) -> ModelParts:
-        dataset, settings = self.prepared.dataset, self.settings
+    def _parts(self, model: Backbone, settings: Settings) -> ModelParts:
+        dataset = self.prepared.dataset
         return ModelParts(
             backbone=settings.backbone_name,
             options=settings.backbone.model_dump(),
@@ -197,7 +208,7 @@ class _Run:
         mask_from: Mapping[str, Table] | None = None,
         values_from: Mapping[str, Table] | None = None,
     ) -> Backbone:
-        settings, seed = self.settings, _seed(self.settings, part.stage)
+        settings, seed = self._settings_of(part.stage), _seed(self.settings, part.stage)
         tables = self._tables(part.stage, mask_from, values_from)
         train = self.prepared.train(part.phase == "refit")
         return catalog.load_backbone(settings.backbone_name)(settings.backbone, tables, train, seed)
@@ -208,7 +219,7 @@ class _Run:
         mask_from: Mapping[str, Table] | None = None,
         values_from: Mapping[str, Table] | None = None,
     ) -> dict[str, Table]:
-        options = self.settings.backbone
+        options = self._settings_of(stage).backbone
         start = Start(options.start, options.start_scale, _seed(self.settings, stage))
         backend = select.choose(self.settings.training.backend).backend
         shapes = [shape.narrowed(width) for shape, width in zip(self.allowance.shapes, stage.widths, strict=True)]

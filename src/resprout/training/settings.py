@@ -5,7 +5,7 @@ Command line, TOML files and `run.toml` are read against this one model, so an u
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -79,6 +79,14 @@ class Settings:
     budget: Budget | None
     training: TrainingSettings
     evaluation: EvaluationSettings
+    stages: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    """What stages need otherwise, by their name or storage: `{"packed": {"training": {"learning_rate": 0.05}}}`."""
+
+    def at(self, name: str, storage: str) -> "Settings":
+        """The settings of a stage; those for its name are stronger than those for its storage."""
+        own = merged(self.stages.get(storage, {}), self.stages.get(name, {}))
+        sections = {key: {**getattr(self, key).model_dump(), **content} for key, content in own.items()}
+        return replace(self, **{key: type(getattr(self, key))(**content) for key, content in sections.items()})
 
     @property
     def sections(self) -> dict[str, dict[str, Any]]:
@@ -92,11 +100,13 @@ class Settings:
             "budget": {} if self.budget is None else {"limit": str(self.budget)},
             "training": self.training.model_dump(exclude_none=True),
             "evaluation": {**self.evaluation.model_dump(), "cutoffs": list(self.evaluation.cutoffs)},
+            "stages": {name: dict(content) for name, content in self.stages.items()},
         }
 
 
 _NAMED = {"backbone": "mf", "method": "dense"}
-SECTIONS = ("data", "filter", "split", "backbone", "method", "budget", "training", "evaluation")
+SECTIONS = ("data", "filter", "split", "backbone", "method", "budget", "training", "evaluation", "stages")
+_OF_STAGES = ("learning_rate", "network_rate", "decay", "final_rate")
 
 
 def resolve(values: Mapping[str, Any]) -> Settings:
@@ -126,8 +136,11 @@ def resolve(values: Mapping[str, Any]) -> Settings:
         method_name=names["method"],
         method=_validated("method", method_options, named["method"]),
         budget=None if budget is None else Budget.parse(budget),
+        stages=values.get("stages", {}),
     )
     _check_monitor(settings)
+    for name in settings.stages:
+        _check_stage(settings, name)
     return settings
 
 
@@ -153,16 +166,22 @@ def read_toml(path: Path) -> dict[str, Any]:
 def assignments(texts: Sequence[str]) -> dict[str, Any]:
     """Nested values from texts like "training.epochs=3"; a value is TOML where it can be, else text.
 
-    >>> assignments(["training.epochs=3", "data.source=demo"])
-    {'training': {'epochs': 3}, 'data': {'source': 'demo'}}
+    >>> assignments(["training.epochs=3", "stages.packed.backbone.l2=1e-3"])
+    {'training': {'epochs': 3}, 'stages': {'packed': {'backbone': {'l2': 0.001}}}}
     """
     values: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
-        section, dot, name = key.strip().partition(".")
-        if not (equals and dot and section and name):
-            raise SettingsError(f"--set {text!r}: expected section.key=value, like training.epochs=3")
-        values.setdefault(section, {})[name] = _toml_value(value.strip())
+        path = key.strip().split(".")
+        if not (equals and all(path)) or len(path) != (4 if path[0] == "stages" else 2):
+            raise SettingsError(
+                f"--set {text!r}: expected section.key=value, like training.epochs=3, or for some stages of a method "
+                "stages.NAME.section.key=value, like stages.packed.backbone.l2=1e-3"
+            )
+        nested: Any = _toml_value(value.strip())
+        for part in reversed(path):
+            nested = {part: nested}
+        values = merged(values, nested)
     return values
 
 
@@ -170,11 +189,12 @@ def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
     """Nested values, later layers over earlier ones."""
     result: dict[str, Any] = {}
     for layer in layers:
-        for section, content in layer.items():
-            if isinstance(content, Mapping) and isinstance(result.get(section), dict):
-                result[section] |= content
+        for key, content in layer.items():
+            below = result.get(key)
+            if isinstance(content, Mapping):
+                result[key] = merged(below if isinstance(below, dict) else {}, content)
             else:
-                result[section] = dict(content) if isinstance(content, Mapping) else content
+                result[key] = content
     return result
 
 
@@ -204,6 +224,21 @@ def _toml_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def _check_stage(settings: Settings, name: str) -> None:
+    content = settings.stages[name]
+    valid = {"training": _OF_STAGES, "backbone": sorted(type(settings.backbone).model_fields.keys() - {"width"})}
+    for section, own in content.items() if isinstance(content, Mapping) else [(repr(content), {})]:
+        if section not in valid:
+            raise catalog.unknown(f"stages.{name}", section, valid)
+        if not isinstance(own, Mapping):
+            raise SettingsError(f"stages.{name}.{section} = {own!r}: expected a section of keys")
+        for key in own:
+            if key not in valid[section]:
+                raise catalog.unknown(f"stages.{name}.{section}", key, valid[section])
+        base = getattr(settings, section)
+        _validated(f"stages.{name}.{section}", type(base), {**base.model_dump(), **own})
 
 
 def _check_monitor(settings: Settings) -> None:
