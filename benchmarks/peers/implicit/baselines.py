@@ -12,14 +12,17 @@ matrix FOLDER/knn_{data,indices,indptr}.npy.
 import json
 import sys
 import time
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from implicit.als import AlternatingLeastSquares
 from implicit.nearest_neighbours import BM25Recommender, CosineRecommender, TFIDFRecommender
+from implicit.utils import ParameterWarning
 from scipy.sparse import csr_matrix
 
+warnings.simplefilter("ignore", ParameterWarning)  # of matrices that it makes itself
 NEIGHBOURS = {"cosine": CosineRecommender, "tfidf": TFIDFRecommender, "bm25": BM25Recommender}
 
 

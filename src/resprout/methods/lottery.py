@@ -13,7 +13,9 @@ class Options(packing.PackedOptions):
     """Options of `lottery`."""
 
     cut: float = Field(0.1, gt=0, lt=1, description="share of the weights that are left which a round cuts off")
-    round_epochs: int | None = Field(None, ge=1, description="epochs of each round; training.epochs if not given")
+    round_epochs: int | None = Field(
+        None, ge=1, description="epochs of each round but the last; training.epochs if not given"
+    )
 
 
 class Lottery(method.Method):
@@ -46,7 +48,7 @@ def next_round(
         plan[min(number, last)],
         deployed=number >= last,
         mask_from=finished[-1].name,
-        epochs=options.round_epochs,
+        epochs=options.round_epochs if number < last else None,
         **sources,
     )
     return packed if number < last else first_left(finished[last:], *packing.deployed(packed, options))
