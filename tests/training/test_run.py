@@ -8,9 +8,12 @@ import pytest
 
 from resprout.artifact.files import read_tensors
 from resprout.artifact.format import load_model
+from resprout.data import Split
 from resprout.errors import BudgetExceeded, RunError, SettingsError, TrainingError
+from resprout.serving.recommender import model_of
 from resprout.training import run
 from resprout.training.observers import Observer
+from resprout.training.prepare import load_dataset, measure
 from resprout.training.settings import assignments, merged, read_toml, resolve
 
 METHODS = {
@@ -132,6 +135,18 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(settings, tmp
     a, b, c = (files_of(tmp_path / name) for name in "abc")
     assert a == b
     assert a[0] != c[0]
+
+
+@pytest.mark.parametrize("backbone", ["mf", "lightgcn", "multvae"])
+@pytest.mark.parametrize("method", METHODS)
+def test_the_model_that_is_deployed_ranks_as_it_was_measured(settings, tmp_path, method, backbone):
+    if (method, backbone) == ("dsl, last batch", "multvae"):
+        return  # whose options it has not
+    chosen = settings(method, f"backbone.name={backbone}", *NETWORKS.get(backbone, []))
+    result = run.start(chosen, tmp_path / "run", Observer())
+    split = Split.load(tmp_path / "run", load_dataset(chosen).interactions)
+    model = model_of(load_model(tmp_path / "run" / "model"))
+    assert measure(model, split, "test", chosen.evaluation) == result["test"]
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -59,7 +59,7 @@ def densities(allowance: Allowance, options: Any, name: str) -> list[tuple[int, 
     goal = packing.slots_within(allowance, name, options)
     weights = [shape.weights for shape in allowance.shapes]
     rounds = [tuple(weights)]
-    while rounds[-1] != goal:
+    while rounds[-1] != goal or len(rounds) == 1:
         left = (1 - options.cut) ** len(rounds)
         rounds.append(tuple(max(least, int(whole * left)) for whole, least in zip(weights, goal, strict=True)))
     return rounds
