@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from run_makers import METHODS, Stop, StopAt, files_of
 
 from resprout.artifact.files import read_tensors
 from resprout.artifact.format import load_model
@@ -14,35 +15,8 @@ from resprout.serving.recommender import model_of
 from resprout.training import run
 from resprout.training.observers import Observer
 from resprout.training.prepare import load_dataset, measure
-from resprout.training.settings import assignments, merged, read_toml, resolve
+from resprout.training.settings import read_toml
 
-METHODS = {
-    "dense": [],
-    "narrow": ["budget.limit=50%"],
-    "random": ["budget.limit=30%"],
-    "dsl": ["budget.limit=30%", "method.regrow_every=3", "method.scale_start=true"],
-    "dsl, last batch": ["budget.limit=30%", "method.regrow_every=2", "method.growth_batches=0", "backbone.l2_end=0"],
-    "one_shot": ["budget.limit=30%"],
-    "one_shot, finetune": ["budget.limit=30%", "method.retrain=finetune", "method.dense_epochs=4"],
-    "one_shot, none": ["budget.limit=30%", "method.retrain=none"],
-    "lottery": ["budget.limit=50%", "method.cut=0.4", "method.round_epochs=3"],
-    "without_rewinding": ["budget.limit=50%", "method.cut=0.4"],
-    "without_rewinding, continue": ["budget.limit=50%", "method.cut=0.4", "method.mode=continue"],
-    "pep": ["budget.limit=50%", "method.threshold_start=-4", "method.pull=0.01"],
-    "pep, by row": ["budget.limit=50%", "method.thresholds=row", "method.search_epochs=3", "method.reinit=true"],
-    "rkd": ["budget.limit=50%", "method.items=5", "method.samples=10"],
-    "tkd, hierarchical": ["budget.limit=50%", "method.topology=hierarchical", "method.groups=3"],
-    "tkd": ["budget.limit=50%", "method.teacher_epochs=4", "method.entities=30"],
-    "random, int8": ["budget.limit=1500B", "method.precision=int8"],
-    "dsl, float16": ["budget.limit=30%", "method.regrow_every=3", "method.precision=float16", "method.mask=columns"],
-    "lottery, int8": ["budget.limit=50%", "method.cut=0.4", "method.round_epochs=2", "method.precision=int8"],
-    "autoemb": ["budget.limit=40%", "method.search_epochs=4"],
-    "esapn": ["budget.limit=40%", "method.pairs=20"],
-    "esapn, now and then": ["budget.limit=2KB", "method.policy_every=3", "method.scale_start=true"],
-    "quantised": [],
-    "quantised, float16, narrow": ["budget.limit=20%", "method.precision=float16"],
-    "dsl, random, joint": ["budget.limit=1800B", "method.grow=random", "method.regrow_every=2", "method.scope=joint"],
-}
 NETWORKS = {
     "neumf": ["backbone.dropout=0.2"],
     "convncf": ["backbone.channels=4"],
@@ -50,57 +24,6 @@ NETWORKS = {
     "cdae": [],
     "ultragcn": ["backbone.negatives=10"],
 }
-
-
-class Stop(Exception):
-    """Stands for a kill."""
-
-
-class StopAt(Observer):
-    def __init__(self, step):
-        self.stop_at, self.steps = step, 0
-
-    def step(self, step):
-        self.steps += 1
-        if self.steps == self.stop_at:
-            raise Stop
-
-
-@pytest.fixture(scope="module")
-def data_file(tmp_path_factory):
-    random = np.random.default_rng(0)
-    users, items = np.nonzero((np.add.outer(np.arange(40), np.arange(30)) % 2 == 0) & (random.random((40, 30)) < 0.8))
-    path = tmp_path_factory.mktemp("data") / "checkerboard.csv"
-    path.write_text("user_id,item_id\n" + "".join(f"u{u},i{i}\n" for u, i in zip(users, items, strict=True)))
-    return path
-
-
-@pytest.fixture
-def settings(data_file):
-    def make(method="dense", *more):
-        common = [
-            f"data.source={data_file}", "backbone.name=lightgcn", "backbone.width=16", "training.epochs=6",
-            "training.batch_size=64", "training.learning_rate=0.05", "evaluation.cutoffs=[5,20]",
-            f"method.name={method.split(',')[0]}",
-        ]  # fmt: skip
-        return resolve(merged(*(assignments([text]) for text in (*common, *METHODS[method], *more))))
-
-    return make
-
-
-def files_of(folder):
-    tensors = {}
-    for path in (*sorted((folder / "checkpoint").iterdir()), folder / "model/tables.safetensors"):
-        arrays, _ = read_tensors(path)
-        tensors |= {f"{path.name}:{name}": array.tobytes() for name, array in arrays.items()}
-    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    for record in metrics:
-        del record["seconds"]
-    result = json.loads((folder / "result.json").read_text())
-    for phase in (result["cost"], *result["cost"]["stages"]):
-        for key in ("seconds", "train_seconds", "peak_rss_bytes"):
-            phase.pop(key, None)
-    return tensors, metrics, result
 
 
 @pytest.mark.parametrize(

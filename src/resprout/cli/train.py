@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from resprout.training.settings import Settings
+    from resprout.training.shared import SharedStages
 
 
 def train(
@@ -37,7 +38,12 @@ def train(
         bool, typer.Option("--refit", help="Train once more on train and validation data, for the epochs chosen.")
     ] = False,
     resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped; takes no other option.")
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with a run that was stopped; takes no other option but --share."),
+    ] = None,
+    share: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Take stages that other runs have left there, and leave own ones."),
     ] = None,
 ) -> None:
     """Train a model within a budget."""
@@ -56,12 +62,12 @@ def train(
     }
     given = {name: value for name, value in given.items() if value is not None and value is not False and value != []}
     if resume is not None:
-        _resume(resume, given)
+        _resume(resume, given, share)
     else:
-        _start(given)
+        _start(given, share)
 
 
-def _start(given: dict[str, Any]) -> None:
+def _start(given: dict[str, Any], share: Path | None) -> None:
     from resprout.api import default_folder
     from resprout.cli.progress import watcher
     from resprout.training import run
@@ -69,13 +75,13 @@ def _start(given: dict[str, Any]) -> None:
     settings = _settings(given)
     folder: Path = given.get("out") or default_folder(settings)
     try:
-        result = run.start(settings, folder, watcher(settings.training.monitor))
+        result = run.start(settings, folder, watcher(settings.training.monitor), shared=_shared(share))
     except KeyboardInterrupt:
         raise _interruption(folder) from None
     _show(folder, result)
 
 
-def _resume(folder: Path, given: dict[str, Any]) -> None:
+def _resume(folder: Path, given: dict[str, Any], share: Path | None) -> None:
     from resprout.cli.progress import watcher
     from resprout.errors import SettingsError
     from resprout.training import run
@@ -86,10 +92,16 @@ def _resume(folder: Path, given: dict[str, Any]) -> None:
         raise SettingsError(f"--resume takes its settings from {folder}/run.toml: leave {others} out")
     settings = RunFolder(folder).settings()
     try:
-        result = run.resume(folder, watcher(settings.training.monitor))
+        result = run.resume(folder, watcher(settings.training.monitor), shared=_shared(share))
     except KeyboardInterrupt:
         raise _interruption(folder) from None
     _show(folder, result)
+
+
+def _shared(folder: Path | None) -> "SharedStages | None":
+    from resprout.training.shared import SharedStages
+
+    return None if folder is None else SharedStages(folder)
 
 
 def _settings(given: dict[str, Any]) -> "Settings":

@@ -17,7 +17,7 @@ from resprout.backbones.backbone import Backbone, load_weights, weights_of
 from resprout.errors import RunError
 from resprout.methods.method import Hooks, Stage
 from resprout.tables.table import Table
-from resprout.training.cost import Spent
+from resprout.training.cost import Spent, spent_from
 from resprout.training.loop import Progress
 from resprout.training.optimizer import Optimizer
 
@@ -70,11 +70,11 @@ class Checkpoints:
     def save_model(self, part: Part, model: Backbone) -> None:
         """Writes what a part has come to: its best epoch so far, or its end."""
         arrays = _arrays(model.tables, training=False) | _prefixed(_NETWORK, model.network_arrays())
-        write_tensors(self._file(part), arrays, {"format": FORMAT})
+        write_tensors(self.model_file(part), arrays, {"format": FORMAT})
 
-    def has_model(self, part: Part) -> bool:
-        """Whether `save_model` has been called for the part."""
-        return self._file(part).exists()
+    def model_file(self, part: Part) -> Path:
+        """Where `save_model` writes what the part has come to."""
+        return self._folder / f"{part.phase}.{part.stage.name}.safetensors"
 
     def load(self) -> Checkpoint:
         """Where the run stands; at its beginning if nothing is written yet."""
@@ -95,25 +95,22 @@ class Checkpoints:
 
     def load_model(self, part: Part, model: Backbone) -> None:
         """Puts the model where `save_model` left it."""
-        _load(self._file(part), model)
+        _load(self.model_file(part), model)
 
     def load_tables(self, part: Part, tables: Mapping[str, Table]) -> None:
         """Puts tables where `save_model` left them."""
-        _load_tables(read_tensors(self._file(part))[0], tables)
+        _load_tables(read_tensors(self.model_file(part))[0], tables)
 
     def load_network(self, part: Part, model: Backbone) -> None:
         """Puts all but the tables where `save_model` left it."""
-        model.load_network(_part_of(_NETWORK, read_tensors(self._file(part))[0]))
+        model.load_network(_part_of(_NETWORK, read_tensors(self.model_file(part))[0]))
 
     def keep_only(self, parts: Sequence[Part]) -> None:
         """Deletes the models of all parts but these."""
-        kept = {self._last, *map(self._file, parts)}
+        kept = {self._last, *map(self.model_file, parts)}
         for path in self._folder.glob("*.safetensors"):
             if path not in kept:
                 path.unlink()
-
-    def _file(self, part: Part) -> Path:
-        return self._folder / f"{part.phase}.{part.stage.name}.safetensors"
 
     def _write_last(self, about: Checkpoint, arrays: Arrays) -> None:
         write_tensors(self._last, arrays, {"format": FORMAT, "state": json.dumps(asdict(about))})
@@ -146,8 +143,5 @@ def _part_of(prefix: str, arrays: Arrays) -> Arrays:
 
 def _done(values: Mapping[str, Any]) -> Done:
     phase, stage = values["part"]["phase"], values["part"]["stage"]
-    spent = {**values["spent"], "progress": Progress(**values["spent"]["progress"])}
-    return Done(
-        Part(phase, Stage(**{**stage, "widths": tuple(stage["widths"]), "slots": tuple(stage["slots"])})),
-        Spent(**spent),
-    )
+    part = Part(phase, Stage(**{**stage, "widths": tuple(stage["widths"]), "slots": tuple(stage["slots"])}))
+    return Done(part, spent_from(values["spent"]))

@@ -41,12 +41,22 @@ from resprout.training.loop import Progress
 
 @dataclass(frozen=True)
 class Spent:
-    """What one training took. table_bytes: what tables held, by kind, with what the method needed for itself."""
+    """What one training took.
+
+    table_bytes: what tables held, by kind, with what the method needed for itself. taken_over: whether another run
+    trained it, and this one only copied what it had come to.
+    """
 
     progress: Progress
     table_bytes: Mapping[str, int]
     macs_nominal: int
     macs_executed: int
+    taken_over: bool = False
+
+
+def spent_from(values: Mapping[str, Any]) -> Spent:
+    """What `dataclasses.asdict` made plain values of."""
+    return Spent(**{**values, "progress": Progress(**values["progress"])})
 
 
 def ledger(model: Backbone, parts: Sequence[tuple[str, Stage, Spent]]) -> dict[str, Any]:
@@ -71,6 +81,7 @@ def ledger(model: Backbone, parts: Sequence[tuple[str, Stage, Spent]]) -> dict[s
                 "peak_table_bytes": sum(spent.table_bytes.values()),
                 "macs_nominal": spent.macs_nominal,
                 "macs_executed": spent.macs_executed,
+                "taken_over": spent.taken_over,
             }
             for phase, stage, spent in parts
         ],

@@ -111,8 +111,17 @@ class MetricsFile(Observer):
 
     def epoch(self, record: EpochRecord) -> None:
         """See `Observer.epoch`."""
+        self.append([asdict(record)])
+
+    def append(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Writes records down, as `records_of` gave them."""
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(record)) + "\n")
+            file.write("".join(json.dumps(record) + "\n" for record in records))
+
+    def records_of(self, phase: str, stage: str) -> list[dict[str, Any]]:
+        """What has been written of that phase of that stage."""
+        records = map(json.loads, self._path.read_text("utf-8").splitlines())
+        return [record for record in records if _part(record) == (phase, stage)]
 
 
 def _part(record: Mapping[str, Any]) -> tuple[str, str]:

@@ -25,13 +25,20 @@ from resprout.training.observers import MetricsFile, Observer, Observers
 from resprout.training.optimizer import Optimizer
 from resprout.training.prepare import Prepared, load_dataset, measure, prepare
 from resprout.training.settings import Settings
+from resprout.training.shared import SharedStages, stage_key
 
 
-def start(settings: Settings, folder: Path, observer: Observer, dataset: data.Dataset | None = None) -> dict[str, Any]:
+def start(
+    settings: Settings,
+    folder: Path,
+    observer: Observer,
+    dataset: data.Dataset | None = None,
+    shared: SharedStages | None = None,
+) -> dict[str, Any]:
     """Trains in a new folder; the content of its result.json.
 
-    `dataset` is the data of settings whose source is `frame_source(dataset)`. Everything that can be refused is refused
-    before the folder is made.
+    `dataset` is the data of settings whose source is `frame_source(dataset)`. `shared`: stages that other runs have
+    trained, and that this one leaves for them. Everything that can be refused is refused before the folder is made.
     """
     select.choose(settings.training.backend)
     method = catalog.load_method(settings.method_name)(settings.method)
@@ -40,13 +47,15 @@ def start(settings: Settings, folder: Path, observer: Observer, dataset: data.Da
     run = RunFolder(folder)
     run.claim(settings)
     prepared.split.save(run.path)
-    return _Run(settings, method, prepared, run, observer).go_on()
+    return _Run(settings, method, prepared, run, observer, shared).go_on()
 
 
-def resume(folder: Path, observer: Observer, dataset: data.Dataset | None = None) -> dict[str, Any]:
+def resume(
+    folder: Path, observer: Observer, dataset: data.Dataset | None = None, shared: SharedStages | None = None
+) -> dict[str, Any]:
     """Trains on where the run in `folder` was stopped; what comes out is what it would have been without the stop.
 
-    `dataset` is needed for a run that was started with one, and refused for any other.
+    `dataset` is needed for a run that was started with one, and refused for any other. `shared`: as in `start`.
     """
     run = RunFolder(folder)
     settings = run.settings()
@@ -55,7 +64,7 @@ def resume(folder: Path, observer: Observer, dataset: data.Dataset | None = None
     dataset = load_dataset(settings, dataset)
     prepared = Prepared(dataset, data.Split.load(run.path, dataset.interactions))
     method = catalog.load_method(settings.method_name)(settings.method)
-    return _Run(settings, method, prepared, run, observer).go_on()
+    return _Run(settings, method, prepared, run, observer, shared).go_on()
 
 
 def _check_stages(settings: Settings, stages: Sequence[Stage]) -> None:
@@ -76,8 +85,15 @@ def _allowance(settings: Settings, prepared: Prepared) -> Allowance:
 
 class _Run:
     def __init__(
-        self, settings: Settings, method: Method, prepared: Prepared, folder: RunFolder, observer: Observer
+        self,
+        settings: Settings,
+        method: Method,
+        prepared: Prepared,
+        folder: RunFolder,
+        observer: Observer,
+        shared: SharedStages | None,
     ) -> None:
+        self.shared = shared
         self.settings, self.method, self.prepared, self.folder = settings, method, prepared, folder
         self.allowance = _allowance(settings, prepared)
         self.checkpoints = Checkpoints(folder.checkpoint)
@@ -90,7 +106,8 @@ class _Run:
         at = self.checkpoints.load()
         self.metrics_file.keep(self._epochs_by_part(at))
         while (part := self._next(at.done)) is not None:
-            spent = self._train(part, at)
+            spent = self._taken_over(part, at) or self._train(part, at)
+            self._give(part, at.done, spent)
             at = Checkpoint((*at.done, Done(part, spent)))
             self.checkpoints.begin_next(at)
         return self._finish(at.done)
@@ -109,6 +126,34 @@ class _Run:
         if (part := self._next(at.done)) is not None:
             epochs[part.phase, part.stage.name] = at.progress.epochs
         return epochs
+
+    def _taken_over(self, part: Part, at: Checkpoint) -> cost.Spent | None:
+        """What another run spent on this very stage, if one has and this one has not begun it."""
+        if self.shared is None or at.progress.epochs or self._horizon(part.stage) == 0:
+            return None
+        taken = self.shared.take(self._key(part, at.done), self.checkpoints.model_file(part))
+        if taken is None:
+            return None
+        spent, records = taken
+        self.metrics_file.append([{**record, "phase": part.phase, "stage": part.stage.name} for record in records])
+        return spent
+
+    def _give(self, part: Part, done: Sequence[Done], spent: cost.Spent) -> None:
+        if self.shared is not None and spent.progress.epochs:
+            records = self.metrics_file.records_of(part.phase, part.stage.name)
+            self.shared.give(self._key(part, done), self.checkpoints.model_file(part), spent, records)
+
+    def _key(self, part: Part, done: Sequence[Done]) -> str:
+        """The key of a part among shared stages, by those before it."""
+        keys: dict[tuple[str, str], str] = {}
+        for one in (*(each.part for each in done), part):
+            earlier = {name: key for (phase, name), key in keys.items() if phase == one.phase}
+            chosen_by = keys["train", one.stage.name] if one.phase == "refit" else None
+            settings = self._settings_of(one.stage)
+            keys[one.phase, one.stage.name] = stage_key(
+                settings, self.method, self.prepared, one.stage, earlier, chosen_by
+            )
+        return keys[part.phase, part.stage.name]
 
     def _train(self, part: Part, at: Checkpoint) -> cost.Spent:
         stage = part.stage
