@@ -61,3 +61,11 @@ def files_of(folder):
         for key in ("seconds", "train_seconds", "peak_rss_bytes"):
             phase.pop(key, None)
     return tensors, metrics, result
+
+
+def what_came_out(folder):
+    """Checkpoint, model, metrics and result, but for who trained what."""
+    tensors, metrics, result = files_of(folder)
+    for stage in result["cost"]["stages"]:
+        stage.pop("taken_over")
+    return tensors, metrics, result

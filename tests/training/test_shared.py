@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from run_makers import Stop, StopAt, files_of
+from run_makers import Stop, StopAt, files_of, what_came_out
 
 from resprout.training import run
 from resprout.training.observers import Observer
@@ -24,14 +24,6 @@ def started(chosen, folder, shared=None):
     stages = Stages()
     run.start(chosen, folder, stages, shared=shared)
     return stages.trained
-
-
-def what_came_out(folder):
-    """Checkpoint, model, metrics and result, but for who trained what."""
-    tensors, metrics, result = files_of(folder)
-    for stage in result["cost"]["stages"]:
-        stage.pop("taken_over")
-    return tensors, metrics, result
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from resprout import __version__
-from resprout.cli import data, demo, doctor, evaluate, methods, recommend, train
+from resprout.cli import data, demo, doctor, evaluate, methods, recommend, study, train
 from resprout.errors import ResproutError
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -42,7 +42,9 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("recommend")(recommend.recommend)
 app.command("methods")(methods.methods)
 app.command("doctor")(doctor.doctor)
+app.command("compare")(study.compare)
 app.add_typer(data.app, name="data")
+app.add_typer(study.app, name="study")
 
 
 def _show_version(wanted: bool) -> None:

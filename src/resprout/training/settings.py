@@ -172,17 +172,23 @@ def assignments(texts: Sequence[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
-        path = key.strip().split(".")
-        if not (equals and all(path)) or len(path) != (4 if path[0] == "stages" else 2):
-            raise SettingsError(
-                f"--set {text!r}: expected section.key=value, like training.epochs=3, or for some stages of a method "
-                "stages.NAME.section.key=value, like stages.packed.backbone.l2=1e-3"
-            )
-        nested: Any = _toml_value(value.strip())
-        for part in reversed(path):
-            nested = {part: nested}
-        values = merged(values, nested)
+        if not equals:
+            raise SettingsError(f"--set {text!r}: expected section.key=value, like training.epochs=3")
+        values = merged(values, nested(key.strip(), _toml_value(value.strip())))
     return values
+
+
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """`{"section": {"key": value}}` for the key "section.key"; SettingsError if it is none."""
+    path = key.split(".")
+    if not all(path) or len(path) != (4 if path[0] == "stages" else 2):
+        raise SettingsError(
+            f"{key!r}: expected section.key=value, like training.epochs=3, or for some stages of a method "
+            "stages.NAME.section.key=value, like stages.packed.backbone.l2=1e-3"
+        )
+    for part in reversed(path):
+        value = {part: value}
+    return dict(value)
 
 
 def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,169 @@
+"""`resprout study`: grids of runs, and `resprout compare`: what came out of them, side by side."""
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from resprout.study.results import Group
+    from resprout.study.runner import Progress, StudyFolder
+
+app = typer.Typer(help="Run and show grids of runs.", no_args_is_help=True)
+
+
+@app.command("run")
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The grid: see studies/ for examples.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Its folder, new or of the same study.  [default: runs/studies/<name>]")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side; they share the cores.")] = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="The quick form that the file describes.")] = False,
+) -> None:
+    """Train what is left of a study; exit code 1 if any of its runs failed."""
+    from resprout.cli.tables import output
+    from resprout.errors import SettingsError
+    from resprout.study.results import groups_of, outcomes_of
+    from resprout.study.runner import StudyFolder, run_study
+    from resprout.study.spec import read_study
+
+    study = read_study(file, quick)
+    folder = StudyFolder(out or Path("runs") / "studies" / study.name)
+    if not study.runs:
+        raise SettingsError(f"study {file}: its grids have no runs")
+    folder.claim(study, file.read_text("utf-8"))
+    watch = _watcher(folder, jobs)
+    try:
+        with watch:
+            progress = run_study(study, folder, jobs, watch.told)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command goes on") from None
+    if progress.done:
+        output().print(comparison(groups_of(outcomes_of([folder.path]))))
+    for failure in progress.failed:
+        typer.echo(f"failed: {failure.run.label}: {failure.message} ({folder.log(failure.run.key)})", err=True)
+    if progress.failed:
+        raise typer.Exit(1)
+
+
+@app.command("show")
+def show(
+    folder: Annotated[Path, typer.Argument(metavar="STUDY", help="The folder of a study.")],
+) -> None:
+    """Show what has come out of a study so far."""
+    compare([folder])
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs that have ended, or studies.")],
+) -> None:
+    """Show runs side by side: mean and deviation over seeds."""
+    from resprout.cli.tables import output
+    from resprout.study.results import groups_of, outcomes_of
+
+    output().print(comparison(groups_of(outcomes_of(runs))))
+
+
+def comparison(groups: "list[Group]") -> "Table":
+    """A line a group: in what it differs from the others, quality, bytes and cost."""
+    from rich.filesize import decimal
+
+    from resprout.cli.tables import figures, shown_metrics
+
+    results = [group.runs[0].result for group in groups]
+    varying = [key for key in groups[0].point if len({str(group.point[key]) for group in groups}) > 1]
+    named = [(key, key.rpartition(".")[0] if key.endswith(".name") else key.rpartition(".")[2]) for key in varying]
+    metrics = [name for name in shown_metrics(results[0]["test"]) if all(name in each["test"] for each in results)]
+    rows = []
+    for group, result in zip(groups, results, strict=True):
+        values = ["" if group.point[key] is None else str(group.point[key]) for key in varying]
+        rows.append(
+            (
+                *values,
+                *(str(group.spread("test", name)) for name in metrics),
+                decimal(result["budget"]["deployed_bytes"]),
+                decimal(int(group.spread("cost", "peak_table_bytes").mean)),
+                f"{group.spread('cost', 'macs_executed_training').mean:.3g}",
+                f"{group.spread('cost', 'train_seconds').mean:.0f} s",
+                str(len(group.runs)),
+            )
+        )
+    columns = [name for _, name in named] + metrics
+    columns += ["deployed", "peak in training", "multiply-adds", "training", "runs"]
+    return figures(None, columns, rows, text_columns=len(varying))
+
+
+def _watcher(folder: "StudyFolder", jobs: int) -> "_Watcher":
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return _Watcher(folder, jobs, console)
+
+
+class _Watcher:
+    """Shows a study: a live table on a terminal, a line for each run that ends elsewhere."""
+
+    def __init__(self, folder: "StudyFolder", jobs: int, console: Any) -> None:
+        from rich.live import Live
+
+        self._folder, self._jobs, self._begun = folder, jobs, time.monotonic()
+        self._live = Live(console=console, refresh_per_second=2, transient=True) if console.is_terminal else None
+        self._told: set[str] = set()
+
+    def __enter__(self) -> "_Watcher":
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def told(self, progress: "Progress") -> None:
+        """Shows where the study stands."""
+        if self._live is not None:
+            self._live.update(self._table(progress))
+            return
+        ended = [*progress.done, *(failure.run for failure in progress.failed)]
+        if not self._told and len(ended) > len(progress.seconds) + len(progress.failed):
+            typer.echo(f"{len(ended) - len(progress.seconds) - len(progress.failed)} runs were there already", err=True)
+        for run in ended[len(ended) - len(progress.seconds) - len(progress.failed) :]:
+            if run.key not in self._told:
+                self._told.add(run.key)
+                how = "failed" if any(failure.run is run for failure in progress.failed) else "done"
+                typer.echo(f"{how}: {run.label}; {self._counts(progress)}", err=True)
+
+    def _counts(self, progress: "Progress") -> str:
+        left = len(progress.waiting) + len(progress.running)
+        text = f"{len(progress.done)} done, {len(progress.failed)} failed, {left} left"
+        if progress.seconds and left:
+            seconds = sum(progress.seconds) / len(progress.seconds) * left / self._jobs
+            text += f", about {seconds / 60:.0f} min" if seconds > 90 else f", about {seconds:.0f} s"
+        return text
+
+    def _table(self, progress: "Progress") -> "Table":
+        from resprout.cli.tables import figures
+
+        rows = []
+        for key, run in progress.running.items():
+            record = _last_record(self._folder.run(key).metrics)
+            at = "" if record is None else f"{record['stage']} {record['epoch']}"
+            metrics = {} if record is None else record["metrics"]
+            monitor = run.settings.training.monitor
+            value = f"{metrics[monitor]:.4f}" if monitor in metrics else ""
+            rows.append((run.label, at, value))
+        return figures(self._counts(progress), ("running", "epoch", "validation"), rows)
+
+
+def _last_record(path: Path) -> dict[str, Any] | None:
+    try:
+        lines = path.read_text("utf-8").splitlines()
+        last: dict[str, Any] | None = json.loads(lines[-1]) if lines else None
+    except (FileNotFoundError, json.JSONDecodeError):  # not there yet, or being written
+        return None
+    return last

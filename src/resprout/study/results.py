@@ -1,0 +1,113 @@
+"""What came out of runs: one line a run, and one line for runs that differ by nothing but their seed."""
+
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resprout.errors import RunError
+from resprout.study.runner import StudyFolder
+from resprout.training.folder import RunFolder
+
+SEED = "training.seed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run that has ended: its folder, what tells it from others, by key, and the content of its result.json."""
+
+    folder: Path
+    point: Mapping[str, Any]
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean of some runs, and their standard deviation (of a sample; NaN for one run)."""
+
+    mean: float
+    deviation: float
+    runs: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """That of the values, of which there is at least one."""
+        deviation = statistics.stdev(values) if len(values) > 1 else math.nan
+        return cls(statistics.fmean(values), deviation, len(values))
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4f}" + ("" if math.isnan(self.deviation) else f" ± {self.deviation:.4f}")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ by nothing but their seed, at least one."""
+
+    point: Mapping[str, Any]
+    runs: Sequence[Outcome]
+
+    def spread(self, *path: str) -> Spread:
+        """Of a figure of their results, such as `spread("test", "recall@20")`."""
+        return Spread.of([_at(run.result, path) for run in self.runs])
+
+
+def outcomes_of(folders: Sequence[Path]) -> list[Outcome]:
+    """The ended runs in these folders, each of a run or of a study; RunError for a folder that is neither.
+
+    What tells runs apart is what they were asked for: the settings in which any of them differ.
+    """
+    found: dict[Path, RunFolder] = {}
+    for folder in folders:
+        study = StudyFolder(folder)
+        if study.plan.exists():
+            keys = [run["key"] for run in json.loads(study.plan.read_text("utf-8"))["runs"]]
+            ended = [study.run(key) for key in keys if study.run(key).result.exists()]
+        else:
+            ended = [RunFolder(folder)]
+            ended[0].read_result()
+        found |= {run.path: run for run in ended}
+    if not found:
+        raise RunError(f"no run has ended in {', '.join(map(str, folders))}: go on with `resprout study run`")
+    settings = {path: _flat(run.settings().sections) for path, run in found.items()}
+    differing = _differing(list(settings.values()))
+    return [
+        Outcome(path, {key: settings[path].get(key) for key in differing}, run.read_result())
+        for path, run in found.items()
+    ]
+
+
+def groups_of(outcomes: Sequence[Outcome]) -> list[Group]:
+    """Outcomes without their seeds, in the order in which they first appear."""
+    groups: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        point = {key: value for key, value in outcome.point.items() if key != SEED}
+        groups.setdefault(json.dumps(point, sort_keys=True, default=str), []).append(outcome)
+    return [
+        Group({key: value for key, value in runs[0].point.items() if key != SEED}, runs) for runs in groups.values()
+    ]
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
+    return flat
+
+
+def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Keys of which two runs have different values; only having no budget counts as one."""
+    found = []
+    for key in dict.fromkeys(key for one in settings for key in one):
+        values = {json.dumps(one.get(key), default=str) for one in settings if key in one or key == "budget.limit"}
+        if len(values) > 1:
+            found.append(key)
+    return found
+
+
+def _at(result: Any, path: Sequence[str]) -> float:
+    for key in path:
+        result = result[key]
+    return float(result)

@@ -1,0 +1,63 @@
+"""Studies and comparisons from the command line."""
+
+import json
+
+import pytest
+
+STUDY = """
+name = "books"
+[base]
+data.source = "{data}"
+backbone = {{ name = "mf", width = 8 }}
+training = {{ epochs = 2, batch_size = 64 }}
+[[grid]]
+set = {{ "budget.limit" = "50%" }}
+axes = {{ "method.name" = ["random", "narrow"], "training.seed" = [0, 1] }}
+"""
+
+
+@pytest.fixture
+def study(books_csv, tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY.format(data=books_csv))
+    return path
+
+
+def test_a_study_is_run_shown_and_compared(resprout, study, tmp_path, trained):
+    out = tmp_path / "out"
+    done = resprout("study", "run", study, "--out", out, "--jobs", "2")
+    assert done.exit_code == 0, done.output
+    assert "random, 50%, seed 1; 4 done, 0 failed, 0 left" in done.stderr or "4 done" in done.stderr
+    for text in ("method", "recall@20", "deployed", "random", "narrow", " ± "):
+        assert text in done.stdout
+    assert resprout("study", "show", out).stdout == done.stdout
+    again = resprout("study", "run", study, "--out", out)
+    assert again.exit_code == 0
+    assert again.stdout == done.stdout
+    both = resprout("compare", out, trained)
+    assert both.exit_code == 0
+    assert all(text in both.stdout for text in ("random", "narrow", "dsl", "epochs"))
+
+
+def test_a_run_that_fails_makes_exit_code_1_and_the_others_go_on(resprout, study, tmp_path):
+    grid = '[[grid]]\naxes = { "method.name" = ["narrow", "dsl"] }\nset = { "budget.limit" = "500B" }\n'
+    study.write_text(study.read_text().partition("[[grid]]")[0] + grid)
+    done = resprout("study", "run", study, "--out", tmp_path / "out", "--jobs", "2")
+    assert done.exit_code == 1
+    assert "failed: books.csv, mf, dsl, 500B: resprout: error: budget 500B is too small" in done.stderr
+    assert "narrow" in done.stdout
+    assert len(json.loads((tmp_path / "out" / "plan.json").read_text())["runs"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["study", "run", "nothing.toml"], "settings file nothing.toml: No such file or directory"),
+        (["study", "show", "nowhere"], "nowhere is not a run folder: it has no run.toml"),
+        (["compare", "nowhere"], "nowhere is not a run folder: it has no run.toml"),
+    ],
+)
+def test_bad_input(resprout, command, message):
+    done = resprout(*command)
+    assert done.exit_code == 2
+    assert message in done.stderr

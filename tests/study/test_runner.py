@@ -1,0 +1,104 @@
+"""Studies that are run in processes of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from run_makers import what_came_out
+
+from resprout.errors import RunError
+from resprout.study.results import groups_of, outcomes_of
+from resprout.study.runner import StudyFolder, run_study
+from resprout.study.spec import read_study
+
+GRID = """
+[[grid]]
+set = { "budget.limit" = "50%" }
+axes = { "method.name" = ["one_shot"] }
+[[grid]]
+"""
+
+
+def run(file, folder, jobs=2):
+    study = read_study(file)
+    folder.claim(study, file.read_text())
+    return study, run_study(study, folder, jobs, lambda _: None, threads=1)
+
+
+def test_runs_end_share_a_dense_table_and_are_not_run_again(study_file, tmp_path):
+    folder = StudyFolder(tmp_path / "out")
+    study, progress = run(study_file(GRID), folder, jobs=1)
+    assert [one.key for one in progress.done] == [one.key for one in study.runs]
+    assert not progress.failed
+    # the dense table of the second run is what the first had begun with
+    stages = folder.run(study.runs[1].key).read_result()["cost"]["stages"]
+    assert [stage["taken_over"] for stage in stages] == [True]
+    before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*") if "plan" not in path.name}
+    _, again = run(study_file(GRID), folder)
+    assert (len(again.done), again.seconds) == (2, [])
+    after = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*") if "plan" not in path.name}
+    assert {p for p in before if before[p] != after[p]} <= {folder.path / "study.toml"}
+
+
+def test_what_fails_is_reported_and_the_others_go_on(study_file, tmp_path):
+    file = study_file('[[grid]]\nset = { "method.name" = "random", "budget.limit" = "300B" }\n[[grid]]')
+    study, progress = run(file, StudyFolder(tmp_path / "out"), jobs=1)
+    assert progress.done == [study.runs[1]]
+    (failure,) = progress.failed
+    assert failure.run is study.runs[0]
+    assert failure.message.startswith("resprout: error: budget 300B is too small: the index of 70 rows")
+
+
+def test_an_interrupted_study_equals_an_undisturbed_one(study_file, tmp_path):
+    file = study_file(GRID + 'set = { "training.epochs" = 60, "training.patience" = 0 }')
+    whole, halves = StudyFolder(tmp_path / "whole"), StudyFolder(tmp_path / "halves")
+    study, _ = run(file, whole)
+    command = [sys.executable, "-m", "resprout.cli.main", "study", "run", file, "--out", halves.path, "--jobs", "2"]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
+    )
+    checkpoint = halves.run(study.runs[1].key).checkpoint / "last.safetensors"
+    while process.poll() is None and not checkpoint.exists():
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; the same command goes on" in said
+    assert not halves.run(study.runs[1].key).result.exists()
+    _, progress = run(file, halves)
+    assert len(progress.done) == 2
+    for one in study.runs:
+        assert what_came_out(halves.path / one.key) == what_came_out(whole.path / one.key)
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(study_file, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter 1").write_text("In the beginning")
+    with pytest.raises(RunError, match="thesis holds other files: name another with --out"):
+        run(study_file(GRID), StudyFolder(tmp_path / "thesis"))
+
+
+def test_runs_that_differ_by_their_seed_alone_are_one_group(tmp_path):
+    for name, recall, budget, seed in [("a", 0.1, "20%", 0), ("b", 0.3, "20%", 1), ("c", 0.4, "50%", 0)]:
+        folder = tmp_path / name
+        folder.mkdir()
+        method = f'[method]\nname = "random"\n[budget]\nlimit = "{budget}"\n[training]\nseed = {seed}\n'
+        (folder / "run.toml").write_text(method)
+        (folder / "result.json").write_text(json.dumps({"test": {"recall@20": recall}}))
+    first, second = groups_of(outcomes_of([tmp_path / name for name in "abc"]))
+    assert [group.point for group in (first, second)] == [{"budget.limit": "20%"}, {"budget.limit": "50%"}]
+    assert str(first.spread("test", "recall@20")) == "0.2000 ± 0.1414"
+    assert str(second.spread("test", "recall@20")) == "0.4000"
+
+
+def test_a_folder_without_results_is_refused(tmp_path, study_file):
+    with pytest.raises(RunError, match="is not a run folder"):
+        outcomes_of([tmp_path])
+    folder, file = StudyFolder(tmp_path / "out"), study_file(GRID)
+    folder.claim(read_study(file), file.read_text())
+    with pytest.raises(RunError, match=r"no run has ended in .*out: go on with `resprout study run`"):
+        outcomes_of([folder.path])

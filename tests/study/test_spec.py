@@ -1,0 +1,81 @@
+"""Study files: what runs they are, and what is refused."""
+
+import pytest
+
+from resprout.errors import SettingsError
+from resprout.study.spec import read_study
+
+METHODS = """
+[[grid]]
+set = { "budget.limit" = "50%" }
+axes = { "method.name" = ["random", "narrow"], "training.seed" = [0, 1] }
+[[grid]]
+axes = { "training.seed" = [0, 1, 2] }
+[[grid]]
+set = { "training.seed" = 1 }
+"""
+
+
+def test_a_grid_is_every_combination_and_no_run_is_there_twice(study_file):
+    study = read_study(study_file(METHODS))
+    found = [(run.settings.method_name, str(run.settings.budget), run.settings.training.seed) for run in study.runs]
+    halves = [(name, "50%", seed) for name in ("random", "narrow") for seed in (0, 1)]
+    assert found == halves + [("dense", "None", seed) for seed in (0, 1, 2)]
+    assert study.name == "small"
+    assert len({run.key for run in study.runs}) == 7
+    assert study.runs[0].label == "checkerboard.csv, mf, random, 50%, seed 0"
+
+
+def test_keys_depend_on_what_settings_come_to_alone(study_file):
+    written = read_study(study_file('[[grid]]\nset = { "training.epochs" = 3, "training.patience" = 10 }'))
+    assert written.runs[0].key == read_study(study_file("[[grid]]")).runs[0].key
+    other = read_study(study_file('[[grid]]\nset = { "training.patience" = 11 }'))
+    assert written.runs[0].key != other.runs[0].key
+
+
+def test_the_quick_form_has_other_axes_and_another_name(study_file):
+    file = study_file(METHODS + '[quick]\nbase.training.epochs = 1\naxes = { "training.seed" = [5] }')
+    study = read_study(file, quick=True)
+    assert study.name == "small-quick"
+    assert [run.settings.training.seed for run in study.runs] == [5, 5, 5, 1]
+    assert {run.settings.training.epochs for run in study.runs} == {1}
+
+
+def test_recipes_hold_and_settings_of_stages_can_be_axes(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text("""
+[base]
+data.source = "ml-1m"
+backbone.name = "lightgcn"
+method.name = "one_shot"
+budget.limit = "10%"
+[[grid]]
+axes = { "stages.packed.training.learning_rate" = [0.02, 0.3] }
+""")
+    one, other = read_study(path).runs
+    assert one.settings.training.epochs == 40
+    assert [run.settings.at("train", "packed").training.learning_rate for run in (one, other)] == [0.02, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("grids", "message"),
+    [
+        ("", "grid: field required"),
+        ('[[grid]]\nsets = { "training.seed" = 1 }', r"grid\.0\.sets: extra inputs are not permitted"),
+        ('[[grid]]\naxes = { "training.seed" = 1 }', r"grid\.0\.axes\.training\.seed: input should be a valid list"),
+        (
+            '[[grid]]\n[[grid]]\nset = { "training.sede" = 1 }',
+            r"grid 2: training: unknown 'sede' \(did you mean",
+        ),
+        ('[[grid]]\nset = { "seed" = 1 }', r"grid 1: 'seed': expected section\.key=value"),
+        ('[[grid]]\nset = { "method.name" = "dls" }', r"grid 1: method\.name: unknown 'dls'"),
+    ],
+)
+def test_what_is_refused(study_file, grids, message):
+    with pytest.raises(SettingsError, match=rf"small\.toml.*{message}"):
+        read_study(study_file(grids))
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(SettingsError, match=r"nothing\.toml: No such file"):
+        read_study(tmp_path / "nothing.toml")

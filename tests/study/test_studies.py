@@ -1,0 +1,27 @@
+"""The studies that come with the project."""
+
+from pathlib import Path
+
+import pytest
+
+from resprout.data import KNOWN
+from resprout.study.spec import read_study
+
+STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.toml"))
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_they_can_be_read_and_their_quick_forms_are_smaller(path, quick):
+    study = read_study(path, quick)
+    assert {run.settings.data.source for run in study.runs} <= set(KNOWN)
+    if quick:
+        assert len(study.runs) < len(read_study(path).runs)
+        assert max(run.settings.training.epochs for run in study.runs) <= 3
+
+
+def test_all_methods_are_compared():
+    from resprout import catalog
+
+    (path,) = (path for path in STUDIES if path.stem == "methods")
+    assert {run.settings.method_name for run in read_study(path).runs} == set(catalog.method_names())
