@@ -70,18 +70,19 @@ def compare(
 
 
 def comparison(groups: "list[Group]") -> "Table":
-    """A line a group: in what it differs from the others, quality, bytes and cost."""
+    """A line a group: method and budget, what else differs, quality, bytes and cost."""
     from rich.filesize import decimal
 
     from resprout.cli.tables import figures, shown_metrics
 
     results = [group.runs[0].result for group in groups]
-    varying = [key for key in groups[0].point if len({str(group.point[key]) for group in groups}) > 1]
-    named = [(key, key.rpartition(".")[0] if key.endswith(".name") else key.rpartition(".")[2]) for key in varying]
+    shown = ("method.name", "budget.limit")
+    varying = [key for key in groups[0].point if key not in shown]
     metrics = [name for name in shown_metrics(results[0]["test"]) if all(name in each["test"] for each in results)]
     rows = []
     for group, result in zip(groups, results, strict=True):
-        values = ["" if group.point[key] is None else str(group.point[key]) for key in varying]
+        values = [result["method"], result["budget"]["limit"] or ""]
+        values += ["" if group.point[key] is None else str(group.point[key]) for key in varying]
         rows.append(
             (
                 *values,
@@ -93,9 +94,9 @@ def comparison(groups: "list[Group]") -> "Table":
                 str(len(group.runs)),
             )
         )
-    columns = [name for _, name in named] + metrics
-    columns += ["deployed", "peak in training", "multiply-adds", "training", "runs"]
-    return figures(None, columns, rows, text_columns=len(varying))
+    others = [key.rpartition(".")[0] if key.endswith(".name") else key.rpartition(".")[2] for key in varying]
+    costs = ["deployed", "peak in training", "multiply-adds", "training", "runs"]
+    return figures(None, ["method", "budget", *others, *metrics, *costs], rows, text_columns=2 + len(varying))
 
 
 def _watcher(folder: "StudyFolder", jobs: int) -> "_Watcher":
