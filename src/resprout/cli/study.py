@@ -73,12 +73,13 @@ def comparison(groups: "list[Group]") -> "Table":
     """A line a group: method and budget, what else differs, quality, bytes and cost."""
     from rich.filesize import decimal
 
-    from resprout.cli.tables import figures, shown_metrics
+    from resprout.cli.tables import figures
+    from resprout.evaluation.ranking import main_metrics
 
     results = [group.runs[0].result for group in groups]
     shown = ("method.name", "budget.limit")
     varying = [key for key in groups[0].point if key not in shown]
-    metrics = [name for name in shown_metrics(results[0]["test"]) if all(name in each["test"] for each in results)]
+    metrics = [name for name in main_metrics(results[0]["test"]) if all(name in each["test"] for each in results)]
     rows = []
     for group, result in zip(groups, results, strict=True):
         values = [result["method"], result["budget"]["limit"] or ""]

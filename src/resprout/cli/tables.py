@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from resprout.evaluation.ranking import main_metrics
+
 # Off a terminal nobody resizes the window: wide enough that no cell is cut.
 _PLAIN_WIDTH = 200
 
@@ -39,7 +41,7 @@ def result_table(result: Mapping[str, Any]) -> Table:
         *(
             (f"test {metric}", f"{value:.4f}")
             for metric, value in result["test"].items()
-            if metric in shown_metrics(result["test"])
+            if metric in main_metrics(result["test"])
         ),
         ("deployed", f"{decimal(budget['deployed_bytes'])}, {share(result)} of dense"),
         ("peak in training", f"{decimal(cost['peak_table_bytes'])} of tables"),
@@ -53,7 +55,7 @@ def result_table(result: Mapping[str, Any]) -> Table:
 
 def comparison_table(results: Sequence[Mapping[str, Any]]) -> Table:
     """Runs on the same data and protocol, one a line."""
-    shown = shown_metrics(results[0]["test"])
+    shown = main_metrics(results[0]["test"])
     rows = [
         (
             result["method"],
@@ -73,11 +75,3 @@ def comparison_table(results: Sequence[Mapping[str, Any]]) -> Table:
 def share(result: Mapping[str, Any]) -> str:
     """Deployed bytes as a share of those of the dense tables, like "23.1 %"."""
     return f"{100 * result['budget']['deployed_bytes'] / result['budget']['dense_bytes']:.1f} %"
-
-
-def shown_metrics(metrics: Mapping[str, float]) -> list[str]:
-    """Recall (or sampled hit rate) and NDCG at 20, or at the largest cutoff if 20 is not among them."""
-    cutoffs = {int(metric.partition("@")[2]) for metric in metrics}
-    cutoff = 20 if 20 in cutoffs else max(cutoffs, default=20)
-    names = ("recall", "ndcg", "sampled_hr", "sampled_ndcg")
-    return [name for metric in names if (name := f"{metric}@{cutoff}") in metrics]

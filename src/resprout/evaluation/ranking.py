@@ -10,7 +10,7 @@ float64 `[users]` in 0..1, and raise SettingsError for a `k` outside 1..K.
 (0.5, 0.5, 1.0)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,3 +79,12 @@ def _first(hits: Hits, k: int) -> Hits:
 def _count(hits: Hits, k: int) -> Values:
     count: Values = _first(hits, k).sum(axis=1, dtype=np.float64)
     return count
+
+
+def main_metrics(metrics: Iterable[str]) -> list[str]:
+    """Recall (or sampled hit rate) and NDCG at 20, or else at the largest cutoff, among names like "recall@20"."""
+    names = list(metrics)
+    cutoffs = {int(name.partition("@")[2]) for name in names}
+    cutoff = 20 if 20 in cutoffs else max(cutoffs, default=20)
+    wanted = (f"{metric}@{cutoff}" for metric in ("recall", "ndcg", "sampled_hr", "sampled_ndcg"))
+    return [name for name in wanted if name in names]

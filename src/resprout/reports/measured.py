@@ -1,0 +1,78 @@
+"""What a report reads from a run besides its result: metrics of single users, and where its slots are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resprout.artifact.format import load_model
+from resprout.backbones.backbone import Backbone
+from resprout.data import Dataset, Split
+from resprout.evaluation.evaluate import UserMetrics, evaluate_per_user
+from resprout.kernels.contract import MaskedRows, PrefixRows
+from resprout.serving.recommender import model_of
+from resprout.training.folder import RunFolder
+from resprout.training.prepare import load_dataset
+from resprout.training.settings import Settings
+
+GROUPS = 5
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run that has ended, its model loaded when it is asked for. dataset: that of its settings, if it is at hand."""
+
+    run: RunFolder
+    dataset: Dataset | None = None
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What it was asked for."""
+        return self.run.settings()
+
+    @cached_property
+    def model(self) -> Backbone:
+        """The deployed model."""
+        return model_of(load_model(self.run.model))
+
+    @cached_property
+    def split(self) -> Split:
+        """Its parts of the data."""
+        dataset = self.dataset or load_dataset(self.settings)
+        return Split.load(self.run.path, dataset.interactions)
+
+    def per_user(self, cutoff: int) -> UserMetrics:
+        """Recall and NDCG of each user on the test part, all items ranked."""
+        known = self.split.known("test").histories()
+        held_out = self.split.test.histories()
+        return evaluate_per_user(self.model.scorer(known), held_out, known, (cutoff,), ("recall", "ndcg"))
+
+    def slots(self) -> Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """For each table whose rows differ in it: weights of each row, and how many interactions the row has."""
+        found = {}
+        for name, table in self.model.tables.items():
+            if isinstance(table.stored, MaskedRows | PrefixRows):
+                found[name] = np.diff(table.stored.starts).astype(np.int64), self.model.degrees(name)
+        return found
+
+
+def popularity_groups(degrees: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+    """Positions by popularity, the least popular first, in groups of about equal size; those of one degree together."""
+    order = np.argsort(degrees, kind="stable")
+    places = np.linspace(0, len(order), GROUPS + 1).astype(int)[1:-1]
+    cuts = sorted(
+        {int(np.searchsorted(degrees[order], degrees[order][place])) for place in places if place < len(order)}
+    )
+    return [group for group in np.split(order, cuts) if len(group)]
+
+
+def rank_correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """Spearman's rho, ties at their mean rank; NaN if one of them does not vary."""
+    from scipy.stats import spearmanr
+
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return float("nan")
+    return float(spearmanr(one, other).statistic)

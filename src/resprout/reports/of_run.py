@@ -1,0 +1,173 @@
+"""The report of one run: what was trained, within what, how good it is for whom, where its slots are, what it cost."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from rich.filesize import decimal
+
+from resprout.reports import plots
+from resprout.reports.measured import Measured, popularity_groups, rank_correlation
+from resprout.reports.page import Section
+from resprout.reports.plots import Plot
+from resprout.reports.tables import Cell, Table
+from resprout.training.observers import label
+
+
+def title_of(result: dict[str, Any]) -> str:
+    """A run in a few words."""
+    limit = f" within {result['budget']['limit']}" if result["budget"]["limit"] else ""
+    return f"{result['backbone']}, {result['method']}{limit}, on {result['dataset']}, seed {result['seed']}"
+
+
+def sections_of(measured: Measured) -> list[Section]:
+    """All of the report."""
+    result = measured.run.read_result()
+    sections = [Section("Verdict", verdict(result), [_summary(result)]), Section("Quality", "", [_quality(result)])]
+    if measured.settings.evaluation.protocol == "full":
+        sections.append(_by_activity(measured))
+    if curves := _curves(measured):
+        sections.append(Section("Training", "On validation data: the epochs that were evaluated.", curves))
+    sections += list(_slots(measured))
+    sections.append(
+        Section(
+            "Cost",
+            "All stages, of all trainings. Nominal: as the DSL paper counts; executed: what was multiplied.",
+            [_cost(result)],
+        )
+    )
+    return sections
+
+
+def verdict(result: dict[str, Any]) -> str:
+    """What the run deploys and what it held while it was trained, against dense tables."""
+    budget, peak = result["budget"], result["cost"]["peak_table_bytes"]
+    weights, share = (
+        f"{budget['slots']:,} of {budget['dense_weights']:,}",
+        budget["deployed_bytes"] / budget["dense_bytes"],
+    )
+    of_dense = peak / (3 * budget["dense_bytes"])
+    return (
+        f"It deploys {weights} weights in {budget['deployed_bytes']:,} bytes, {100 * share:.1f} % of the dense tables. "
+        f"While it was trained, tables and what belongs to them took at most {peak:,} bytes, {100 * of_dense:.0f} % of "
+        "dense weights with their two moments."
+    )
+
+
+def _summary(result: dict[str, Any]) -> Table:
+    budget, epochs = result["budget"], result["epochs"]
+    rows = [
+        ("data", result["dataset"]),
+        ("backbone", result["backbone"]),
+        ("method", result["method"]),
+        ("budget", budget["limit"] or "none"),
+        ("seed", str(result["seed"])),
+        (
+            "epochs",
+            f"{epochs['chosen']} of {epochs['trained']}"
+            + (", then on all of train and validation" if result["refit"] else ""),
+        ),
+    ]
+    return Table("summary", "What was trained", ("", ""), [[Cell(one), Cell(other)] for one, other in rows], 2)
+
+
+def _quality(result: dict[str, Any]) -> Table:
+    rows = [
+        [Cell(name), Cell(f"{result['validation'].get(name, math.nan):.4f}"), Cell(f"{value:.4f}")]
+        for name, value in result["test"].items()
+    ]
+    return Table("quality", "Metrics", ("metric", "validation", "test"), rows)
+
+
+def _by_activity(measured: Measured) -> Section:
+    cutoffs = measured.settings.evaluation.cutoffs
+    cutoff = max((k for k in cutoffs if k <= 20), default=min(cutoffs))
+    users = measured.per_user(cutoff)
+    activity = measured.split.known("test").histories().counts[users.users]
+    groups = popularity_groups(activity)
+    labels = [f"{activity[group].min()}-{activity[group].max()}" for group in groups]
+    series = {
+        name.upper().replace("RECALL", "Recall"): [float(values[group].mean()) for group in groups]
+        for name, values in users.values.items()
+    }
+    rows = [
+        [Cell(name), Cell(f"{len(group):,}"), *(Cell(f"{values[k]:.4f}") for values in series.values())]
+        for k, (name, group) in enumerate(zip(labels, groups, strict=True))
+    ]
+    table = Table("by-activity", "Test metrics by activity", ("items known of a user", "users", *series), rows)
+    plot = plots.bars(
+        "by-activity-figure", "Test metrics by activity of users", labels, series, "items known of a user", "mean"
+    )
+    return Section(
+        "Quality by activity of users",
+        f"Fifths of the users who have test items, on test data ({cutoff} places).",
+        [table, plot],
+    )
+
+
+def _curves(measured: Measured) -> list[Plot]:
+    monitor = measured.settings.training.monitor
+    losses: dict[str, tuple[list[float], list[float]]] = {}
+    values: dict[str, tuple[list[float], list[float]]] = {}
+    for line in measured.run.metrics.read_text("utf-8").splitlines():
+        record = json.loads(line)
+        name = label(record["phase"], record["stage"])
+        for found, value in ((losses, record["loss"]), (values, record["metrics"].get(monitor))):
+            if value is not None:
+                xs, ys = found.setdefault(name, ([], []))
+                xs.append(record["epoch"])
+                ys.append(value)
+    drawn = []
+    if losses:
+        drawn.append(plots.lines("loss", "Training loss", losses, "epoch", "loss", markers=False))
+    if values:
+        drawn.append(plots.lines("validation", f"{monitor} on validation data", values, "epoch", monitor))
+    return drawn
+
+
+def _slots(measured: Measured) -> Iterator[Section]:
+    for name, (slots, degrees) in measured.slots().items():
+        groups = popularity_groups(degrees)
+        labels = [f"{degrees[group].min()}-{degrees[group].max()}" for group in groups]
+        means = [float(slots[group].mean()) for group in groups]
+        rho = rank_correlation(slots, degrees)
+        text = (
+            f"Rows of table {name!r} by their interactions; rank correlation of slots with these (Spearman): {rho:.3f}."
+        )
+        rows = [
+            [Cell(one), Cell(f"{len(group):,}"), Cell(f"{mean:.2f}"), Cell(f"{np.std(slots[group]):.2f}")]
+            for one, group, mean in zip(labels, groups, means, strict=True)
+        ]
+        table = Table(f"slots-{name}", "Slots by popularity", ("interactions", "rows", "mean slots", "deviation"), rows)
+        plot = plots.bars(
+            f"slots-{name}-figure",
+            f"Where the slots of {name!r} are",
+            labels,
+            {"slots": means},
+            "interactions of a row",
+            "mean slots",
+        )
+        yield Section("Where the slots are", text, [table, plot])
+
+
+def _cost(result: dict[str, Any]) -> Table:
+    cost = result["cost"]
+    rows = [
+        [
+            Cell(label(stage["phase"], stage["name"]) + (" (taken over)" if stage.get("taken_over") else "")),
+            Cell(stage["storage"]),
+            Cell(str(stage["epochs"])),
+            Cell(f"{stage['seconds']:.1f}"),
+            Cell(decimal(stage["peak_table_bytes"])),
+            Cell(f"{stage['macs_nominal']:.3g}"),
+            Cell(f"{stage['macs_executed']:.3g}"),
+        ]
+        for stage in cost["stages"]
+    ]
+    total = ["all", "", "", f"{cost['train_seconds']:.1f}", decimal(cost["peak_table_bytes"])]
+    total += [f"{cost[f'macs_{kind}_training']:.3g}" for kind in ("nominal", "executed")]
+    rows.append([Cell(text) for text in total])
+    columns = ("stage", "storage", "epochs", "seconds", "peak tables", "multiply-adds, nominal", "executed")
+    return Table("cost", "Cost", columns, rows, 2)
