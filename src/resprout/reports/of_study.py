@@ -1,18 +1,21 @@
 """The report of several runs: means over seeds, whether differences are more than chance, and quality against bytes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.filesize import decimal
 
 from resprout.data import Dataset
 from resprout.errors import SettingsError
+from resprout.evaluation.evaluate import UserMetrics
 from resprout.evaluation.ranking import main_metrics
 from resprout.reports import plots
 from resprout.reports.measured import Measured
 from resprout.reports.page import Section
 from resprout.reports.significance import Comparison, compared
 from resprout.reports.tables import Cell, Table, marked
+from resprout.reports.verdicts import VERDICTS, verdicts
 from resprout.study.results import Group, Outcome, groups_of
 from resprout.training.folder import RunFolder
 from resprout.training.prepare import load_dataset
@@ -24,22 +27,24 @@ def sections_of(outcomes: Sequence[Outcome]) -> list[Section]:
     """All of the report; SettingsError for runs that cannot stand in one table."""
     monitor = _metric(outcomes)
     groups = groups_of(outcomes)
+    reference = next((group for group in groups if group.runs[0].result["method"] == "dense"), groups[0])
+    differences = _differences(groups, reference, monitor)
     seeds = sorted({len(group.runs) for group in groups})
+    name = reference.runs[0].result["method"]
     text = (
         f"Test data, mean and deviation over seeds ({' to '.join(map(str, seeds))} of them); best and second best are "
-        "marked. Stars: the difference from the first line, user by user over seeds that all have (paired t-tests, "
-        "corrected by Holm), is less likely by chance than 0.05, 0.01, 0.001."
+        f"marked. Stars: the difference from {name}, user by user over seeds that all have (paired t-tests, corrected by "
+        "Holm), is less likely by chance than 0.05, 0.01, 0.001."
     )
+    sections = [Section("Comparison", text, [_table(groups, monitor, differences)])]
+    if name == "dense" and any(differences):
+        sections.append(Section("Verdicts", VERDICTS, [verdicts(groups, reference, differences)]))
+    bytes_text = "Deployed bytes: all that is needed to read the tables, index and row starts included."
+    cost_text = "Multiply-adds executed in training, all stages."
     return [
-        Section("Comparison", text, [_table(groups, monitor, _differences(groups, monitor))]),
-        Section(
-            "Quality against bytes",
-            "Deployed bytes: all that is needed to read the tables, index and row starts included.",
-            list(_frontier(groups, monitor)),
-        ),
-        Section(
-            "Quality against cost", "Multiply-adds executed in training, all stages.", list(_costs(groups, monitor))
-        ),
+        *sections,
+        Section("Quality against bytes", bytes_text, [_frontier(groups, monitor)]),
+        Section("Quality against cost", cost_text, [_costs(groups, monitor)]),
     ]
 
 
@@ -79,39 +84,44 @@ def _table(groups: Sequence[Group], monitor: str, differences: Sequence[Comparis
     return Table("comparison", "Comparison", ("method", "budget", *others, *metrics, *costs), rows, 2 + len(varying))
 
 
-def _differences(groups: Sequence[Group], monitor: str) -> list[Comparison | None]:
-    """Each group against the first one, by the users of the seeds that both have; none for that itself."""
-    if len(groups) < 2 or not monitor.startswith(("recall@", "ndcg@")):
-        return [None] * len(groups)
-    datasets: dict[str, Dataset] = {}
+def _differences(groups: Sequence[Group], reference: Group, monitor: str) -> list[Comparison | None]:
+    """Each group against the reference, by the users of the seeds that all have; none for that itself, or for all."""
     by_seed = [{run.result["seed"]: run for run in group.runs} for group in groups]
     common = sorted(set.intersection(*(set(runs) for runs in by_seed)))
-    values = []
-    for runs in by_seed:
-        found = [_per_user(runs[seed], monitor, datasets) for seed in common]
-        values.append(np.mean(found, 0) if found and len({len(one) for one in found}) == 1 else np.zeros(0))
-    if not common or len({len(one) for one in values}) != 1 or not len(values[0]):
+    if len(groups) < 2 or not common or not monitor.startswith(("recall@", "ndcg@")):
         return [None] * len(groups)
-    return [None, *compared(values[0], values[1:])]
+    datasets: dict[str, Dataset] = {}
+    values = [_over_seeds([_per_user(runs[seed], monitor, datasets) for seed in common], monitor) for runs in by_seed]
+    own = next(k for k, group in enumerate(groups) if group is reference)
+    if len({len(one) for one in values}) != 1:  # not the same users
+        return [None] * len(groups)
+    found: list[Comparison | None] = list(compared(values[own], [*values[:own], *values[own + 1 :]]))
+    return [*found[:own], None, *found[own:]]
 
 
-def _per_user(outcome: Outcome, monitor: str, datasets: dict[str, Dataset]) -> np.ndarray:
+def _over_seeds(measured: Sequence[UserMetrics], monitor: str) -> NDArray[np.float64]:
+    """The mean of each user; where seeds have users of their own, all of them."""
+    values = [one.values[monitor] for one in measured]
+    same = all(np.array_equal(one.users, measured[0].users) for one in measured)
+    return np.mean(values, 0) if same else np.concatenate(values)
+
+
+def _per_user(outcome: Outcome, monitor: str, datasets: dict[str, Dataset]) -> UserMetrics:
     run = RunFolder(outcome.folder)
     settings = run.settings()
     key = f"{settings.sections['data']}{settings.sections['filter']}"
     if key not in datasets:
         datasets[key] = load_dataset(settings)
-    return Measured(run, datasets[key]).per_user(int(monitor.partition("@")[2])).values[monitor]
+    return Measured(run, datasets[key]).per_user(int(monitor.partition("@")[2]))
 
 
-def _frontier(groups: Sequence[Group], monitor: str) -> Iterator[plots.Plot]:
-    yield _against(groups, monitor, "frontier", "deployed bytes", ("budget", "deployed_bytes"))
+def _frontier(groups: Sequence[Group], monitor: str) -> plots.Plot:
+    return _against(groups, monitor, "frontier", "deployed bytes", ("budget", "deployed_bytes"))
 
 
-def _costs(groups: Sequence[Group], monitor: str) -> Iterator[plots.Plot]:
-    yield _against(
-        groups, monitor, "quality-cost", "executed multiply-adds of training", ("cost", "macs_executed_training")
-    )
+def _costs(groups: Sequence[Group], monitor: str) -> plots.Plot:
+    path = "cost", "macs_executed_training"
+    return _against(groups, monitor, "quality-cost", "executed multiply-adds of training", path)
 
 
 def _against(groups: Sequence[Group], monitor: str, name: str, label: str, path: tuple[str, str]) -> plots.Plot:

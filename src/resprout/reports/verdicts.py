@@ -1,0 +1,45 @@
+"""What the DSL paper asks of a method, answered for each: its Problem 1, and Definition 1 of a winning ticket."""
+
+from collections.abc import Sequence
+
+from resprout.reports.significance import Comparison
+from resprout.reports.tables import Cell, Table
+from resprout.study.results import Group
+
+VERDICTS = (
+    "Problem 1 of the DSL paper wants training, inference (executed multiply-adds) and memory (peak of tables in "
+    "training) all lower than dense, and quality equal. A winning ticket (its Definition 1) is a part of the weights "
+    "that comes to the quality of all in as many epochs at most. Equal: users are not served worse by more than chance "
+    "(p < 0.05)."
+)
+_COSTS = {
+    "training": ("cost", "macs_executed_training"),
+    "inference": ("cost", "macs_executed_inference"),
+    "memory": ("cost", "peak_table_bytes"),
+}
+
+
+def verdicts(groups: Sequence[Group], dense: Group, differences: Sequence[Comparison | None]) -> Table:
+    """A line for each group but the dense one: which costs are lower than its, and the answers to `VERDICTS`."""
+    rows = []
+    for group, difference in zip(groups, differences, strict=True):
+        if group is dense or difference is None:
+            continue
+        lower = [name for name, path in _COSTS.items() if group.spread(*path).mean < dense.spread(*path).mean]
+        equal = difference.difference >= 0 or difference.p_value >= 0.05
+        fewer = group.spread("budget", "slots").mean < dense.spread("budget", "slots").mean
+        in_time = group.spread("epochs", "chosen").mean <= dense.spread("epochs", "chosen").mean
+        result = group.runs[0].result
+        cells = (
+            result["method"],
+            result["budget"]["limit"] or "",
+            ", ".join(lower) or "none",
+            f"{difference.difference:+.4f}",
+            f"{difference.p_value:.2g}",
+            "yes" if equal else "no",
+            "yes" if equal and len(lower) == len(_COSTS) else "no",
+            "yes" if equal and fewer and in_time else "no",
+        )
+        rows.append([Cell(text) for text in cells])
+    columns = ("method", "budget", "costs below dense", "difference", "p", "equal", "Problem 1", "winning ticket")
+    return Table("verdicts", "Verdicts", columns, rows, 3)
