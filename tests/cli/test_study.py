@@ -49,11 +49,26 @@ def test_a_run_that_fails_makes_exit_code_1_and_the_others_go_on(resprout, study
     assert len(json.loads((tmp_path / "out" / "plan.json").read_text())["runs"]) == 2
 
 
+def test_fit_budget_walks_a_curve_and_takes_up_what_is_there(resprout, books_csv, tmp_path):
+    out, small = tmp_path / "out", ("--epochs", "2", "--set", "backbone.width=8", "--lowest", "80")
+    command = ("fit-budget", "--data", books_csv, "--method", "random", "--margin", "90%", *small, "--out", out)
+    done = resprout(*command)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.rstrip().endswith("smallest budget within 90% of dense: 80%")
+    assert all(text in done.stdout for text in ("100 %", "80 %", "lost against dense"))
+    before = sorted(path.stat().st_mtime_ns for path in out.rglob("result.json"))
+    assert len(before) == 3
+    assert resprout(*command).stdout == done.stdout
+    assert sorted(path.stat().st_mtime_ns for path in out.rglob("result.json")) == before
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
         (["study", "run", "nothing.toml"], "settings file nothing.toml: No such file or directory"),
         (["study", "show", "nowhere"], "nowhere is not a run folder: it has no run.toml"),
+        (["fit-budget", "--margin", "much"], "--margin 'much': expected percent of dense's quality, like 1%"),
+        (["fit-budget", "--method", "dls"], "method.name: unknown 'dls'"),
         (["compare", "nowhere"], "nowhere is not a run folder: it has no run.toml"),
     ],
 )

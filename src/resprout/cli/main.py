@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from resprout import __version__
-from resprout.cli import data, demo, doctor, evaluate, methods, recommend, report, study, train
+from resprout.cli import data, demo, doctor, evaluate, fit_budget, methods, recommend, report, study, train
 from resprout.errors import ResproutError
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -44,6 +44,7 @@ app.command("methods")(methods.methods)
 app.command("doctor")(doctor.doctor)
 app.command("compare")(study.compare)
 app.command("report")(report.report)
+app.command("fit-budget")(fit_budget.fit_budget)
 app.add_typer(data.app, name="data")
 app.add_typer(study.app, name="study")
 

@@ -33,8 +33,8 @@ def sections_of(outcomes: Sequence[Outcome]) -> list[Section]:
     name = reference.runs[0].result["method"]
     text = (
         f"Test data, mean and deviation over seeds ({' to '.join(map(str, seeds))} of them); best and second best are "
-        f"marked. Stars: the difference from {name}, user by user over seeds that all have (paired t-tests, corrected by "
-        "Holm), is less likely by chance than 0.05, 0.01, 0.001."
+        f"marked. Stars: the difference from {name}, user by user over seeds that all have (paired t-tests, corrected "
+        "by Holm), is less likely by chance than 0.05, 0.01, 0.001."
     )
     sections = [Section("Comparison", text, [_table(groups, monitor, differences)])]
     if name == "dense" and any(differences):

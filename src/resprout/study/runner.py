@@ -16,7 +16,7 @@ from pathlib import Path
 
 import tomli_w
 
-from resprout.artifact.files import write_json, write_text
+from resprout.artifact.files import read_json, write_json, write_text
 from resprout.errors import RunError
 from resprout.study.spec import PlannedRun, Study
 from resprout.training.folder import RunFolder
@@ -65,8 +65,15 @@ class StudyFolder:
         if self.path.exists() and not self.plan.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise RunError(f"output folder {self.path} holds other files: name another with --out")
         write_text(self.path / "study.toml", source)
-        runs = [{"key": run.key, "label": run.label, "point": dict(run.point)} for run in study.runs]
-        write_json(self.plan, {"name": study.name, "runs": runs})
+        write_json(self.plan, {"name": study.name, "runs": []})
+        self.add(study.runs)
+
+    def add(self, runs: Sequence[PlannedRun]) -> None:
+        """Plans more runs, unless they are planned already."""
+        plan = read_json(self.plan)
+        known = {run["key"] for run in plan["runs"]}
+        new = [{"key": r.key, "label": r.label, "point": dict(r.point)} for r in runs if r.key not in known]
+        write_json(self.plan, {**plan, "runs": [*plan["runs"], *new]})
 
 
 def run_study(

@@ -1,0 +1,78 @@
+"""`resprout fit-budget`: the smallest budget that is about as good as dense."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from resprout.study.fit import Point
+
+
+def fit_budget(
+    data: Annotated[str, typer.Option(metavar="NAME_OR_PATH", help="A known data set, a file or a folder.")] = "demo",
+    backbone: Annotated[str, typer.Option(help="The model: see `resprout methods`.")] = "mf",
+    method: Annotated[str, typer.Option(help="A method that takes a budget.")] = "dsl",
+    margin: Annotated[str, typer.Option(help="What may be lost of dense's validation metric.")] = "1%",
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each budget, with seeds 0, 1 and so on.")] = 1,
+    lowest: Annotated[float, typer.Option(help="The smallest share of the weights to try, in percent.")] = 2.0,
+    epochs: Annotated[int | None, typer.Option(help="Epochs at most, of each run.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side; they share the cores.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="Its folder.  [default: runs/studies/fit-<data>-<backbone>-<method>]")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting of all runs.")
+    ] = None,
+) -> None:
+    """Find the smallest share of the weights that is within a margin of dense quality; exit code 1 if there is none."""
+    from resprout.cli.tables import figures, output
+    from resprout.study.fit import Search, fit_budget
+    from resprout.study.runner import StudyFolder
+    from resprout.study.spec import Study
+    from resprout.training.settings import assignments, merged
+
+    named = {"data": {"source": data}, "backbone": {"name": backbone}, "method": {"name": method}}
+    given = {} if epochs is None else {"training": {"epochs": epochs}}
+    search = Search(merged(named, given, assignments(set_ or [])), _share(margin), range(seeds), lowest)
+    runs = [*search.planned(None), *search.planned(search.highest)]  # what is wrong with the settings is told first
+    name = Path(data).name.partition(".")[0]
+    folder = StudyFolder(out or Path("runs") / "studies" / f"fit-{name}-{backbone}-{method}")
+    folder.claim(Study("fit-budget", runs), f"# what `resprout fit-budget` has tried for {backbone}, {method}\n")
+    walked: list[Point] = []
+
+    def told_point(point: "Point") -> None:
+        walked.append(point)
+        how = "within" if point.fits else "below"
+        typer.echo(f"{point.share:g} %: {100 * point.loss:+.2f} % lost, {how} the margin", err=True)
+
+    try:
+        found = fit_budget(search, folder, jobs, lambda _: None, told_point)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command goes on") from None
+    rows = [
+        (
+            f"{point.share:g} %",
+            ", ".join(f"{value:.4f}" for value in point.values),
+            f"{100 * point.loss:+.2f} %" + (f" ± {100 * point.error:.2f}" if point.error else ""),
+            "yes" if point.fits else "no",
+        )
+        for point in sorted(walked, key=lambda point: -point.share)
+    ]
+    output().print(figures(None, ("weights", "validation, by seed", "lost against dense", "within"), rows))
+    if found is None:
+        typer.echo(f"not even all weights are within {margin} of dense: tune the method first", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"smallest budget within {margin} of dense: {found.share:g}%")
+
+
+def _share(text: str) -> float:
+    from resprout.errors import SettingsError
+
+    try:
+        share = float(text.removesuffix("%")) / 100
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise SettingsError(f"--margin {text!r}: expected percent of dense's quality, like 1%")
+    return share
