@@ -1,6 +1,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 
@@ -13,3 +14,13 @@ def real_data() -> Path:
     if os.environ.get("CI"):
         pytest.fail("RESPROUT_DATA names no folder of data sets")
     pytest.skip("set RESPROUT_DATA to a folder of the known data sets (see `resprout data list`)")
+
+
+@pytest.fixture(scope="session")
+def data_file(tmp_path_factory):
+    """Users and items that belong together if both are even or both odd, as a CSV."""
+    random = np.random.default_rng(0)
+    users, items = np.nonzero((np.add.outer(np.arange(40), np.arange(30)) % 2 == 0) & (random.random((40, 30)) < 0.8))
+    path = tmp_path_factory.mktemp("data") / "checkerboard.csv"
+    path.write_text("user_id,item_id\n" + "".join(f"u{u},i{i}\n" for u, i in zip(users, items, strict=True)))
+    return path
