@@ -164,7 +164,8 @@ def test_killed_and_resumed_equals_undisturbed(resprout, books_csv, tmp_path, wa
 
 @pytest.mark.parametrize(("more", "epochs", "says"), [((), 60, True), (("--no-recipe",), 100, False)])
 def test_a_known_data_set_brings_its_recipe_unless_it_is_left_out(resprout, monkeypatch, more, epochs, says):
-    def start(settings, folder, observer):
+    def start(settings, folder, observer, shared):
+        assert shared is None
         assert settings.training.epochs == epochs
         raise SettingsError("seen")
 
