@@ -36,7 +36,8 @@ def test_a_study_is_run_shown_and_compared(resprout, study, tmp_path, trained):
     assert again.stdout == done.stdout
     both = resprout("compare", out, trained)
     assert both.exit_code == 0
-    assert all(text in both.stdout for text in ("random", "narrow", "dsl", "epochs"))
+    assert all(text in both.stdout for text in ("random", "narrow", "dsl", "50%"))
+    assert "epochs" not in both.stdout  # it follows the method
 
 
 def test_a_run_that_fails_makes_exit_code_1_and_the_others_go_on(resprout, study, tmp_path):

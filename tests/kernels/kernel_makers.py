@@ -27,7 +27,13 @@ from resprout.rng import stream
 # widths on both sides of 8, of every multiple of 16 that changes the code, and of 128, where a row takes a second pass
 WIDTHS = [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 300, 1024]
 KINDS = ["dense", "packed", "prefix", "int8", "half", "packed int8", "packed half", "compact", "none"]
-STORED = KINDS[:7]
+TRAINED, SERVED = KINDS[:2], KINDS[2:7]
+# what is only served, and what shares its code with it, is read at fewer widths: each number of blocks is compiled anew
+STORED_WIDTHS = [
+    (kind, width) for kinds, widths in ((TRAINED, WIDTHS), (SERVED, (7, 40, 129))) for kind in kinds for width in widths
+]
+# a sum adds rows stored as its own are, or none, or (backwards) those of a batch
+SUMMED = [(kind, add) for kind in KINDS for add in dict.fromkeys((kind, "none", "compact"))]
 
 A = TypeVar("A", bound=NDArray[Any])
 Flags = NDArray[np.bool_]

@@ -2,7 +2,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from kernel_makers import KINDS, STORED, WIDTHS, fenced, fresh, make_rows, nothing_before
+from kernel_makers import KINDS, STORED_WIDTHS, fenced, fresh, make_rows, nothing_before
 
 from resprout.kernels.contract import DenseRows
 from resprout.rng import stream
@@ -31,8 +31,7 @@ def test_known_products(backend: ModuleType) -> None:
     assert out.tolist() == [[700, 321], [2, 2]]
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("kind", STORED)
+@pytest.mark.parametrize(("kind", "width"), STORED_WIDTHS)
 def test_products_at_every_width(backend: ModuleType, kind: str, width: int) -> None:
     check(backend, kind, width, 5, 14)
 

@@ -4,7 +4,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernel_makers import F64, KINDS, STORED, WIDTHS, fenced, fresh, make_links, make_rows, mask_bits, nothing_before
+from kernel_makers import (
+    F64,
+    KINDS,
+    STORED_WIDTHS,
+    SUMMED,
+    fenced,
+    fresh,
+    make_links,
+    make_rows,
+    mask_bits,
+    nothing_before,
+)
 from numpy.typing import NDArray
 
 from resprout.kernels.contract import F32, CompactRows, DenseRows, Links, NoRows, PackedRows
@@ -50,8 +61,7 @@ def test_known_sums(backend: ModuleType) -> None:
     assert out.tolist() == [[1, 2, 3], [0, 0, 0]]
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("kind", STORED)
+@pytest.mark.parametrize(("kind", "width"), STORED_WIDTHS)
 def test_sums_at_every_width(backend: ModuleType, kind: str, width: int) -> None:
     links = make_links(LISTS, ROWS)
     (source, source_table), (add, add_table) = make_rows(kind, ROWS, width), make_rows(kind, LISTS, width, name="add")
@@ -60,8 +70,7 @@ def test_sums_at_every_width(backend: ModuleType, kind: str, width: int) -> None
     assert_sums(out, links, range(2, LISTS), source_table, add_table, -0.7)
 
 
-@pytest.mark.parametrize("source_kind", KINDS)
-@pytest.mark.parametrize("add_kind", KINDS)
+@pytest.mark.parametrize(("source_kind", "add_kind"), SUMMED)
 def test_sums_of_every_kind(backend: ModuleType, source_kind: str, add_kind: str) -> None:
     links, width = make_links(LISTS, ROWS), 40
     source, source_table = make_rows(source_kind, ROWS, width)
@@ -134,8 +143,7 @@ def test_even_parts_cost_about_the_same() -> None:
     assert max(costs) < 1.2 * np.mean(costs)
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("kind", STORED)
+@pytest.mark.parametrize(("kind", "width"), STORED_WIDTHS)
 def test_reads_at_every_width(backend: ModuleType, kind: str, width: int) -> None:
     source, table = make_rows(kind, ROWS, width)
     ids = fenced(np.array([8, 0, 0, 2, 1, 5, 1], np.int32))

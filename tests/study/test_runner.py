@@ -11,7 +11,7 @@ import pytest
 from run_makers import what_came_out
 
 from resprout.errors import RunError
-from resprout.study.results import groups_of, outcomes_of
+from resprout.study.results import Group, groups_of, outcomes_of, telling
 from resprout.study.runner import StudyFolder, run_study
 from resprout.study.spec import read_study
 
@@ -93,6 +93,14 @@ def test_runs_that_differ_by_their_seed_alone_are_one_group(tmp_path):
     assert [group.point for group in (first, second)] == [{"budget.limit": "20%"}, {"budget.limit": "50%"}]
     assert str(first.spread("test", "recall@20")) == "0.2000 ± 0.1414"
     assert str(second.spread("test", "recall@20")) == "0.4000"
+
+
+def test_what_tells_groups_of_a_method_and_budget_apart():
+    points = [("dsl", "20%", 0.1, 8), ("dsl", "20%", 0.2, 8), ("dsl", "50%", 0.1, 8), ("narrow", "20%", 0.1, 16)]
+    keys = ("method.name", "budget.limit", "training.learning_rate", "backbone.width")
+    groups = [Group(dict(zip(keys, point, strict=True)), []) for point in points]
+    assert telling(groups) == ["training.learning_rate"]
+    assert telling(groups[1:]) == []
 
 
 def test_a_folder_without_results_is_refused(tmp_path, study_file):

@@ -75,10 +75,10 @@ def comparison(groups: "list[Group]") -> "Table":
 
     from resprout.cli.tables import figures
     from resprout.evaluation.ranking import main_metrics
+    from resprout.study.results import telling
 
     results = [group.runs[0].result for group in groups]
-    shown = ("method.name", "budget.limit")
-    varying = [key for key in groups[0].point if key not in shown]
+    varying = telling(groups)
     metrics = [name for name in main_metrics(results[0]["test"]) if all(name in each["test"] for each in results)]
     rows = []
     for group, result in zip(groups, results, strict=True):

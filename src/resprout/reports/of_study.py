@@ -16,11 +16,9 @@ from resprout.reports.page import Section
 from resprout.reports.significance import Comparison, compared
 from resprout.reports.tables import Cell, Table, marked
 from resprout.reports.verdicts import VERDICTS, verdicts
-from resprout.study.results import Group, Outcome, groups_of
+from resprout.study.results import Group, Outcome, groups_of, telling
 from resprout.training.folder import RunFolder
 from resprout.training.prepare import load_dataset
-
-_SHOWN = ("method.name", "budget.limit")
 
 
 def sections_of(outcomes: Sequence[Outcome]) -> list[Section]:
@@ -60,7 +58,7 @@ def _table(groups: Sequence[Group], monitor: str, differences: Sequence[Comparis
     metrics = list(dict.fromkeys([monitor, *main_metrics(groups[0].runs[0].result["test"])]))
     spreads = {name: [group.spread("test", name) for group in groups] for name in metrics}
     marks = {name: marked([spread.mean for spread in found]) for name, found in spreads.items()}
-    varying = _telling(groups)
+    varying = telling(groups)
     rows = []
     for k, (group, difference) in enumerate(zip(groups, differences, strict=True)):
         result = group.runs[0].result
@@ -128,20 +126,9 @@ def _against(groups: Sequence[Group], monitor: str, name: str, label: str, path:
     """One line for groups that differ by their budget alone, along a figure of their results."""
     series: dict[str, list[tuple[float, float]]] = {}
     for group in groups:
-        values = [(key.rpartition(".")[2], group.point[key]) for key in _telling(groups)]
+        values = [(key.rpartition(".")[2], group.point[key]) for key in telling(groups)]
         own = [group.runs[0].result["method"], *(f"{key} {value}" for key, value in values if value is not None)]
         point = group.spread(*path).mean, group.spread("test", monitor).mean
         series.setdefault(", ".join(own), []).append(point)
     drawn = {own: ([x for x, _ in sorted(points)], [y for _, y in sorted(points)]) for own, points in series.items()}
     return plots.lines(name, f"{monitor} against {label}", drawn, label, f"test {monitor}", log_x=True)
-
-
-def _telling(groups: Sequence[Group]) -> list[str]:
-    """The settings besides method and budget that tell groups apart.
-
-    Rates and weights that suit a method and a budget are passed over, unless groups differ by nothing else.
-    """
-    keys = [key for key in groups[0].point if key not in _SHOWN]
-    fewer = [key for key in keys if not key.startswith(("training.", "backbone.l2", "stages."))]
-    found = {tuple(str(group.point.get(key)) for key in (*_SHOWN, *fewer)) for group in groups}
-    return fewer if len(found) == len(groups) else keys

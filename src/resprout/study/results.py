@@ -13,6 +13,7 @@ from resprout.study.runner import StudyFolder
 from resprout.training.folder import RunFolder
 
 SEED = "training.seed"
+METHOD, BUDGET = "method.name", "budget.limit"
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,19 @@ def groups_of(outcomes: Sequence[Outcome]) -> list[Group]:
     return [
         Group({key: value for key, value in runs[0].point.items() if key != SEED}, runs) for runs in groups.values()
     ]
+
+
+def telling(groups: Sequence[Group]) -> list[str]:
+    """The settings that tell groups of the same method and budget apart; what only follows these two is passed over."""
+    found = []
+    for key in (key for key in groups[0].point if key not in (METHOD, BUDGET)):
+        values: dict[tuple[str, str], set[str]] = {}
+        for group in groups:
+            own = str(group.point.get(METHOD)), str(group.point.get(BUDGET))
+            values.setdefault(own, set()).add(str(group.point[key]))
+        if any(len(of_one) > 1 for of_one in values.values()):
+            found.append(key)
+    return found
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
