@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from resprout.backbones.noise import generator
 from resprout.budget import Shape
 from resprout.data.batches import Batches, Sampling, TripletBatches
 from resprout.data.histories import Histories
 from resprout.errors import DataError
 from resprout.evaluation.evaluate import Scorer
 from resprout.kernels.contract import I32
-from resprout.rng import stream_key
 from resprout.schedules import decayed
 from resprout.tables.table import Table
 
@@ -76,7 +76,7 @@ class Backbone(ABC):
 
     def random(self, purpose: str) -> torch.Generator:
         """Random numbers of this update and purpose; the same ones each time they are asked for."""
-        return torch.Generator().manual_seed(stream_key(self.seed, purpose, self.step) % 2**63)
+        return generator(self.seed, purpose, self.step)
 
     def batches(self, batch_size: int, seed: int, sampling: Sampling) -> Batches:
         """What the model learns from: triplets of `batch_size`, unless it says otherwise."""
@@ -106,15 +106,13 @@ class Backbone(ABC):
 
     def rows_of(self, table: str, users: I32, items: I32) -> I32:
         """The rows of these users, of these items, or of both, in the table of that name."""
-        of = {"user": [users], "item": [items], "node": [users, items + np.int32(self.histories.n_users)]}
-        return np.concatenate(of[table.partition("_")[0]])
+        first_item = self.histories.n_users if _rows_are(table) == "node" else 0
+        return _joined(table, users, items + np.int32(first_item))
 
     def degrees(self, table: str) -> NDArray[np.int64]:
         """How many interactions each row of the table of that name has."""
-        of_users, of_items = self.histories.counts, np.bincount(self.histories.items, minlength=self.histories.n_items)
-        return np.concatenate(
-            {"user": [of_users], "item": [of_items], "node": [of_users, of_items]}[table.partition("_")[0]]
-        )
+        of_items = np.bincount(self.histories.items, minlength=self.histories.n_items)
+        return _joined(table, self.histories.counts, of_items)
 
     @abstractmethod
     def loss(self, batch: Any) -> torch.Tensor:
@@ -173,6 +171,15 @@ class Backbone(ABC):
         known: what users had before they are ranked, for models that read it; the histories of training if not given.
         Users beyond those of training are new ones.
         """
+
+
+def _rows_are(table: str) -> str:
+    return table.partition("_")[0]
+
+
+def _joined(table: str, of_users: NDArray[Any], of_items: NDArray[Any]) -> NDArray[Any]:
+    """What is known of users, of items or of both, as the rows of the table of that name are."""
+    return np.concatenate({"user": [of_users], "item": [of_items], "node": [of_users, of_items]}[_rows_are(table)])
 
 
 def weights_of(network: torch.nn.Module) -> dict[str, NDArray[np.float32]]:

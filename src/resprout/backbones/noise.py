@@ -2,6 +2,13 @@
 
 import torch
 
+from resprout.rng import stream_key
+
+
+def generator(seed: int, *names: str | int) -> torch.Generator:
+    """As `rng.stream`, for torch: a generator of its own for the purpose called `names`."""
+    return torch.Generator().manual_seed(stream_key(seed, *names) % 2**63)
+
 
 def dropout(values: torch.Tensor, share: float, random: torch.Generator) -> torch.Tensor:
     """`values` of which `share` are set to 0, and the others divided by what is left of 1."""

@@ -37,7 +37,7 @@ def run(
     if not study.runs:
         raise SettingsError(f"study {file}: its grids have no runs")
     folder.claim(study, file.read_text("utf-8"))
-    watch = _watcher(folder, jobs)
+    watch = _Watcher(folder, jobs)
     try:
         with watch:
             progress = run_study(study, folder, jobs, watch.told)
@@ -75,18 +75,16 @@ def comparison(groups: "list[Group]") -> "Table":
 
     from resprout.cli.tables import figures
     from resprout.evaluation.ranking import main_metrics
-    from resprout.study.results import telling
+    from resprout.study.results import heads, telling
 
     results = [group.runs[0].result for group in groups]
     varying = telling(groups)
     metrics = [name for name in main_metrics(results[0]["test"]) if all(name in each["test"] for each in results)]
     rows = []
     for group, result in zip(groups, results, strict=True):
-        values = [result["method"], result["budget"]["limit"] or ""]
-        values += ["" if group.point[key] is None else str(group.point[key]) for key in varying]
         rows.append(
             (
-                *values,
+                *group.name(varying),
                 *(str(group.spread("test", name)) for name in metrics),
                 decimal(result["budget"]["deployed_bytes"]),
                 decimal(int(group.spread("cost", "peak_table_bytes").mean)),
@@ -95,24 +93,18 @@ def comparison(groups: "list[Group]") -> "Table":
                 str(len(group.runs)),
             )
         )
-    others = [key.rpartition(".")[0] if key.endswith(".name") else key.rpartition(".")[2] for key in varying]
-    costs = ["deployed", "peak in training", "multiply-adds", "training", "runs"]
-    return figures(None, ["method", "budget", *others, *metrics, *costs], rows, text_columns=2 + len(varying))
-
-
-def _watcher(folder: "StudyFolder", jobs: int) -> "_Watcher":
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    return _Watcher(folder, jobs, console)
+    texts, costs = heads(varying), ["deployed", "peak in training", "multiply-adds", "training", "runs"]
+    return figures(None, [*texts, *metrics, *costs], rows, text_columns=len(texts))
 
 
 class _Watcher:
     """Shows a study: a live table on a terminal, a line for each run that ends elsewhere."""
 
-    def __init__(self, folder: "StudyFolder", jobs: int, console: Any) -> None:
+    def __init__(self, folder: "StudyFolder", jobs: int) -> None:
+        from rich.console import Console
         from rich.live import Live
 
+        console = Console(stderr=True)
         self._folder, self._jobs, self._begun = folder, jobs, time.monotonic()
         self._live = Live(console=console, refresh_per_second=2, transient=True) if console.is_terminal else None
         self._told: set[str] = set()

@@ -9,23 +9,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from resprout.backbones.backbone import Backbone
-from resprout.backbones.noise import start_layers
+from resprout.backbones.noise import generator, start_layers
 from resprout.budget import MemoryUse
 from resprout.methods import method, sizes
 from resprout.methods.method import Allowance, Hooks, Moment, Stage
-from resprout.rng import stream_key
 from resprout.tables.mixed import MixedTable
 from resprout.tables.table import Table
-
-
-class Options(sizes.SearchOptions):
-    """Options of `autoemb`."""
 
 
 class AutoEmb(method.Method):
     """Two stages: the search, and a training of rows with as many columns as they most likely need."""
 
-    Options = Options
+    Options = sizes.SearchOptions
     summary = "weights of several sizes for each row are learnt, then rows keep their first columns (AutoEmb)"
     cost = "about 4: a search with two batches a step on twice the weights, and the final training"
 
@@ -52,7 +47,7 @@ class Search(Hooks):
             self._controllers[name] = _Controller(table, model.degrees(name))
             parts[name] = nn.ModuleDict({"mixer": sizes.SoftMixer(table.sizes), "controller": self._controllers[name]})
         self.network = nn.ModuleDict(parts)
-        start_layers(self.network, torch.Generator().manual_seed(stream_key(seed, "sizes") % 2**63))
+        start_layers(self.network, generator(seed, "sizes"))
 
     def begin(self, moment: Moment) -> None:
         """See `Hooks.begin`: at first rows are all of the smallest size."""

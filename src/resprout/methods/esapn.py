@@ -11,12 +11,12 @@ from torch import nn
 from torch.nn import functional
 
 from resprout.backbones.backbone import Backbone
-from resprout.backbones.noise import start_layers
+from resprout.backbones.noise import generator, start_layers
 from resprout.budget import MemoryUse
 from resprout.kernels.contract import I32
 from resprout.methods import method, sizes
 from resprout.methods.method import Allowance, Hooks, Moment, Stage
-from resprout.rng import stream, stream_key
+from resprout.rng import stream
 from resprout.tables.mixed import MixedTable
 from resprout.tables.table import Table
 
@@ -66,7 +66,7 @@ class Search(Hooks):
             parts[name] = nn.ModuleDict({"mixer": mixer, "policy": self._growers[name].policy})
             parts[name].register_parameter("losses", self._growers[name].losses)
         self.network = nn.ModuleDict(parts)
-        start_layers(self.network, torch.Generator().manual_seed(stream_key(seed, "sizes") % 2**63))
+        start_layers(self.network, generator(seed, "sizes"))
 
     def begin(self, moment: Moment) -> None:
         """See `Hooks.begin`: at first rows are all of the smallest size."""

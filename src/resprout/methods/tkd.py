@@ -8,14 +8,14 @@ import torch
 from pydantic import Field
 
 from resprout.backbones.backbone import Backbone
-from resprout.backbones.noise import start_layers
+from resprout.backbones.noise import generator, start_layers
 from resprout.budget import MemoryUse
 from resprout.data.batches import Triplets
 from resprout.kernels.contract import I32
 from resprout.methods import method, topology
 from resprout.methods.method import Allowance, Hooks, Moment, Stage
 from resprout.methods.rkd import TeacherOptions, teacher_or_student
-from resprout.rng import stream, stream_key
+from resprout.rng import stream
 from resprout.tables.table import Table
 
 _SIDES = ("user", "item")
@@ -74,7 +74,7 @@ class Distil(Hooks):
                 for side, own in widths
             }
             self.network = torch.nn.ModuleDict(groups)
-            start_layers(self.network, torch.Generator().manual_seed(stream_key(seed, "groups") % 2**63))
+            start_layers(self.network, generator(seed, "groups"))
 
     def extra_loss(self, moment: Moment, batch: Any) -> torch.Tensor | None:
         """See `Hooks.extra_loss`."""
@@ -91,7 +91,7 @@ class Distil(Hooks):
         self, moment: Moment, teachers: Mapping[str, torch.Tensor], students: Mapping[str, torch.Tensor]
     ) -> torch.Tensor:
         """HTD: of angles inside of groups and to groups, and of how well groups explain the teacher."""
-        random = torch.Generator().manual_seed(stream_key(moment.seed, "groups", moment.step) % 2**63)
+        random = generator(moment.seed, "groups", moment.step)
         temperature = topology.temperature_at(moment.step / moment.total_steps)
         losses = []
         for side in _SIDES:

@@ -1,6 +1,6 @@
 """What a report reads from a run besides its result: metrics of single users, and where its slots are."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -67,6 +67,11 @@ def popularity_groups(degrees: NDArray[np.int64]) -> list[NDArray[np.intp]]:
         {int(np.searchsorted(degrees[order], degrees[order][place])) for place in places if place < len(order)}
     )
     return [group for group in np.split(order, cuts) if len(group)]
+
+
+def group_labels(degrees: NDArray[np.int64], groups: Sequence[NDArray[np.intp]]) -> list[str]:
+    """The least and the most popular of each group."""
+    return [f"{degrees[group].min()}-{degrees[group].max()}" for group in groups]
 
 
 def rank_correlation(one: NDArray[Any], other: NDArray[Any]) -> float:

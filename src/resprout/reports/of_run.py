@@ -9,7 +9,7 @@ import numpy as np
 from rich.filesize import decimal
 
 from resprout.reports import plots
-from resprout.reports.measured import Measured, popularity_groups, rank_correlation
+from resprout.reports.measured import Measured, group_labels, popularity_groups, rank_correlation
 from resprout.reports.page import Section
 from resprout.reports.plots import Plot
 from resprout.reports.tables import Cell, Table
@@ -87,7 +87,7 @@ def _by_activity(measured: Measured) -> Section:
     users = measured.per_user(cutoff)
     activity = measured.split.known("test").histories().counts[users.users]
     groups = popularity_groups(activity)
-    labels = [f"{activity[group].min()}-{activity[group].max()}" for group in groups]
+    labels = group_labels(activity, groups)
     series = {
         name.upper().replace("RECALL", "Recall"): [float(values[group].mean()) for group in groups]
         for name, values in users.values.items()
@@ -130,7 +130,7 @@ def _curves(measured: Measured) -> list[Plot]:
 def _slots(measured: Measured) -> Iterator[Section]:
     for name, (slots, degrees) in measured.slots().items():
         groups = popularity_groups(degrees)
-        labels = [f"{degrees[group].min()}-{degrees[group].max()}" for group in groups]
+        labels = group_labels(degrees, groups)
         means = [float(slots[group].mean()) for group in groups]
         rho = rank_correlation(slots, degrees)
         text = (

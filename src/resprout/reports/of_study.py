@@ -16,7 +16,7 @@ from resprout.reports.page import Section
 from resprout.reports.significance import Comparison, compared
 from resprout.reports.tables import Cell, Table, marked
 from resprout.reports.verdicts import VERDICTS, verdicts
-from resprout.study.results import Group, Outcome, groups_of, telling
+from resprout.study.results import Group, Outcome, groups_of, heads, telling
 from resprout.training.folder import RunFolder
 from resprout.training.prepare import load_dataset
 
@@ -65,9 +65,7 @@ def _table(groups: Sequence[Group], monitor: str, differences: Sequence[Comparis
         stars = difference.mark if difference is not None else ""
         rows.append(
             [
-                Cell(result["method"]),
-                Cell(result["budget"]["limit"] or ""),
-                *(Cell("" if group.point[key] is None else str(group.point[key])) for key in varying),
+                *map(Cell, group.name(varying)),
                 *(Cell(str(spreads[name][k]), marks[name][k], stars if name == monitor else "") for name in metrics),
                 Cell(decimal(result["budget"]["deployed_bytes"])),
                 Cell(decimal(int(group.spread("cost", "peak_table_bytes").mean))),
@@ -77,9 +75,9 @@ def _table(groups: Sequence[Group], monitor: str, differences: Sequence[Comparis
                 Cell(str(len(group.runs))),
             ]
         )
+    texts = heads(varying)
     costs = ("deployed", "peak in training", "multiply-adds, nominal", "executed", "seconds", "runs")
-    others = [key.rpartition(".")[0] if key.endswith(".name") else key.rpartition(".")[2] for key in varying]
-    return Table("comparison", "Comparison", ("method", "budget", *others, *metrics, *costs), rows, 2 + len(varying))
+    return Table("comparison", "Comparison", (*texts, *metrics, *costs), rows, len(texts))
 
 
 def _differences(groups: Sequence[Group], reference: Group, monitor: str) -> list[Comparison | None]:
@@ -125,8 +123,9 @@ def _costs(groups: Sequence[Group], monitor: str) -> plots.Plot:
 def _against(groups: Sequence[Group], monitor: str, name: str, label: str, path: tuple[str, str]) -> plots.Plot:
     """One line for groups that differ by their budget alone, along a figure of their results."""
     series: dict[str, list[tuple[float, float]]] = {}
+    settings = telling(groups)
     for group in groups:
-        values = [(key.rpartition(".")[2], group.point[key]) for key in telling(groups)]
+        values = [(key.rpartition(".")[2], group.point[key]) for key in settings]
         own = [group.runs[0].result["method"], *(f"{key} {value}" for key, value in values if value is not None)]
         point = group.spread(*path).mean, group.spread("test", monitor).mean
         series.setdefault(", ".join(own), []).append(point)

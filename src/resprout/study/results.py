@@ -31,13 +31,12 @@ class Spread:
 
     mean: float
     deviation: float
-    runs: int
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
         """That of the values, of which there is at least one."""
         deviation = statistics.stdev(values) if len(values) > 1 else math.nan
-        return cls(statistics.fmean(values), deviation, len(values))
+        return cls(statistics.fmean(values), deviation)
 
     def __str__(self) -> str:
         return f"{self.mean:.4f}" + ("" if math.isnan(self.deviation) else f" ± {self.deviation:.4f}")
@@ -54,6 +53,14 @@ class Group:
         """Of a figure of their results, such as `spread("test", "recall@20")`."""
         return Spread.of([_at(run.result, path) for run in self.runs])
 
+    def name(self, settings: Sequence[str]) -> list[str]:
+        """Method, budget, and the values of these settings, under the heads of `heads`; empty for none."""
+        result, values = self.runs[0].result, [self.point[key] for key in settings]
+        return [
+            result["method"],
+            *("" if value is None else str(value) for value in (result["budget"]["limit"], *values)),
+        ]
+
 
 def outcomes_of(folders: Sequence[Path]) -> list[Outcome]:
     """The ended runs in these folders, each of a run or of a study; RunError for a folder that is neither.
@@ -64,8 +71,7 @@ def outcomes_of(folders: Sequence[Path]) -> list[Outcome]:
     for folder in folders:
         study = StudyFolder(folder)
         if study.plan.exists():
-            keys = [run["key"] for run in json.loads(study.plan.read_text("utf-8"))["runs"]]
-            ended = [study.run(key) for key in keys if study.run(key).result.exists()]
+            ended = [run for run in map(study.run, study.keys()) if run.result.exists()]
         else:
             ended = [RunFolder(folder)]
             ended[0].read_result()
@@ -102,6 +108,12 @@ def telling(groups: Sequence[Group]) -> list[str]:
         if any(len(of_one) > 1 for of_one in values.values()):
             found.append(key)
     return found
+
+
+def heads(settings: Sequence[str]) -> list[str]:
+    """What stands above `Group.name`: the last word of each key, but the first of names."""
+    words = (key.split(".")[0 if key.endswith(".name") else -1] for key in settings)
+    return ["method", "budget", *words]
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

@@ -68,10 +68,13 @@ class StudyFolder:
         write_json(self.plan, {"name": study.name, "runs": []})
         self.add(study.runs)
 
+    def keys(self) -> list[str]:
+        """Keys of the runs that are planned."""
+        return [run["key"] for run in read_json(self.plan)["runs"]]
+
     def add(self, runs: Sequence[PlannedRun]) -> None:
         """Plans more runs, unless they are planned already."""
-        plan = read_json(self.plan)
-        known = {run["key"] for run in plan["runs"]}
+        plan, known = read_json(self.plan), set(self.keys())
         new = [{"key": r.key, "label": r.label, "point": dict(r.point)} for r in runs if r.key not in known]
         write_json(self.plan, {**plan, "runs": [*plan["runs"], *new]})
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from resprout.budget import Shape
@@ -39,12 +40,17 @@ class DenseTable(Table):
 
     @property
     def moments(self) -> tuple[F32, F32]:
-        """Adam's two moments, `[rows, width]` each; zero before the first step."""
+        """Adam's two moments, shaped like the values; zero before the first step."""
         if self._moments is None:
-            first, second = (aligned_empty(self.shape.rows, self.shape.width) for _ in range(2))
+            first, second = (aligned_empty(*self.values.shape) for _ in range(2))
             first[:], second[:] = 0, 0
             self._moments = first, second
         return self._moments
+
+    def squares(self) -> float:
+        """See `Table.squares`: of the rows as they are read, where these are made of the values."""
+        values = self.stored.values.reshape(-1)
+        return float(np.dot(values, values))
 
     def adam(self, step: AdamStep) -> None:
         """See `Table.adam`."""

@@ -84,18 +84,6 @@ class MixedTable(DenseTable):
         """See `Table.slots`: the weights of all pieces."""
         return self.values.size
 
-    @property
-    def moments(self) -> tuple[F32, F32]:
-        """Adam's two moments of all pieces; zero before the first step."""
-        if self._moments is None:
-            self._moments = np.zeros_like(self.values), np.zeros_like(self.values)
-        return self._moments
-
-    def squares(self) -> float:
-        """See `Table.squares`: of the rows as they are read."""
-        rows = self._read.reshape(-1)
-        return float(np.dot(rows, rows))
-
     def importance(self, first: int, last: int) -> F32:
         """See `Table.importance`: how likely a row is to need the column; it falls along a row."""
         chances = np.maximum(self.chances[first:last], _LEAST)

@@ -19,6 +19,7 @@ from resprout.kernels.contract import (
     ScoreBlocks,
 )
 from resprout.tables.packed import flags, no_positions
+from resprout.tables.slots import RowsTable
 from resprout.tables.table import Table
 
 _LARGEST_HALF = np.finfo(np.float16).max
@@ -111,28 +112,12 @@ class Float16Table(QuantisedTable):
         self.values[first : first + len(rows)] = _halves(rows)
 
 
-class PackedQuantisedTable(QuantisedTable):
+class PackedQuantisedTable(RowsTable, QuantisedTable):
     """A packed table whose slots have fewer bits."""
-
-    _rows: Any
 
     def __init__(self, shape: Shape, rows: PackedInt8Rows | PackedHalfRows, backend: Backend) -> None:
         self._begin(shape, backend)
         self._rows = rows
-
-    @property
-    def slots(self) -> int:
-        """See `Table.slots`."""
-        return int(self._rows.starts[-1])
-
-    def arrays(self, training: bool) -> dict[str, NDArray[Any]]:
-        """See `Table.arrays`."""
-        arrays: dict[str, NDArray[Any]] = self._rows._asdict()
-        return arrays
-
-    def load_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """See `Table.load_arrays`."""
-        self._rows = self._rows._replace(**{kind: array.copy() for kind, array in arrays.items()})
 
     def _slots_of(self, first: int, rows: F32) -> tuple[slice, NDArray[np.bool_]]:
         """The slots of rows from `first` on, and where in these rows they are."""

@@ -1,4 +1,4 @@
-"""What tables of slots share: row starts, and one value and two moments a slot."""
+"""What tables of slots share: row starts and values, and where they are trained two moments a slot."""
 
 from typing import Any
 
@@ -10,20 +10,34 @@ from resprout.kernels.contract import F32, Backend, PackedRows, PrefixRows
 from resprout.tables.table import Table
 
 
-class SlotTable(Table):
-    """A table with a fixed number of slots, which are records of a value and two moments."""
+class RowsTable(Table):
+    """A table that is its rows as kernels take them: arrays, `starts` among them."""
 
     _rows: Any
-    _moments: tuple[F32, F32] | None
-
-    def _begin_slots(self, shape: Shape, rows: PackedRows | PrefixRows, backend: Backend) -> None:
-        self._begin(shape, backend)
-        self._rows, self._moments = rows, None
 
     @property
     def slots(self) -> int:
         """See `Table.slots`."""
         return int(self._rows.starts[-1])
+
+    def arrays(self, training: bool) -> dict[str, NDArray[Any]]:
+        """See `Table.arrays`."""
+        arrays: dict[str, NDArray[Any]] = self._rows._asdict()
+        return arrays
+
+    def load_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """See `Table.load_arrays`."""
+        self._rows = self._rows._replace(**{k: v.copy() for k, v in arrays.items() if k in self._rows._fields})
+
+
+class SlotTable(RowsTable):
+    """A table with a fixed number of slots, which are records of a value and two moments."""
+
+    _moments: tuple[F32, F32] | None
+
+    def _begin_slots(self, shape: Shape, rows: PackedRows | PrefixRows, backend: Backend) -> None:
+        self._begin(shape, backend)
+        self._rows, self._moments = rows, None
 
     @property
     def moments(self) -> tuple[F32, F32]:
@@ -34,14 +48,12 @@ class SlotTable(Table):
 
     def arrays(self, training: bool) -> dict[str, NDArray[Any]]:
         """See `Table.arrays`."""
-        arrays: dict[str, NDArray[Any]] = self._rows._asdict()
-        if training:
-            arrays |= dict(zip(("moment_1", "moment_2"), self.moments, strict=True))
-        return arrays
+        moments = dict(zip(("moment_1", "moment_2"), self.moments, strict=True)) if training else {}
+        return super().arrays(training) | moments
 
     def load_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
         """See `Table.load_arrays`."""
-        self._rows = self._rows._replace(**{k: v.copy() for k, v in arrays.items() if k in self._rows._fields})
+        super().load_arrays(arrays)
         if "moment_1" in arrays:
             self._moments = arrays["moment_1"].copy(), arrays["moment_2"].copy()
 

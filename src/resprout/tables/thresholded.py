@@ -46,11 +46,6 @@ class ThresholdedTable(DenseTable):
         """See `Table.slots`: the weights above their thresholds."""
         return int(np.count_nonzero(self._read))
 
-    def squares(self) -> float:
-        """See `Table.squares`: of the weights as they are read."""
-        values = self._read.reshape(-1)
-        return float(np.dot(values, values))
-
     def importance(self, first: int, last: int) -> F32:
         """See `Table.importance`: by the distance to the threshold, below it too."""
         its = slice(first, last)

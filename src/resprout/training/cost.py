@@ -158,30 +158,28 @@ def executed_step(model: Backbone, batch: Any, extra_loss: Callable[[Any], torch
 
     Of `extra_loss` only those in kernels.
     """
-    counters, loss = _count_tables(model), model.loss(batch)
-    extra = None if extra_loss is None else extra_loss(batch)
-    (loss if extra is None else loss + extra).backward()
-    for table in model.tables.values():
-        for _ in table.gradient_blocks():
-            pass
-    model.clear_gradient()
-    return model.executed_outside_tables(len(batch.users)) + _stop_counting(model, counters)
 
+    def step() -> None:
+        loss = model.loss(batch)
+        extra = None if extra_loss is None else extra_loss(batch)
+        (loss if extra is None else loss + extra).backward()
+        for table in model.tables.values():
+            for _ in table.gradient_blocks():
+                pass
+        model.clear_gradient()
 
-def _in_kernels(model: Backbone, work: Callable[[], None]) -> int:
-    """Multiply-adds of kernels in this work."""
-    counters = _count_tables(model)
-    work()
-    return _stop_counting(model, counters)
+    return model.executed_outside_tables(len(batch.users)) + _in_kernels(model, step)
 
 
 def executed_inference(model: Backbone) -> int:
     """Multiply-adds of scoring all items for all users: what is made once, once a user, and for each score."""
-    counters = _count_tables(model)
-    scorer, n_users = model.scorer(), model.histories.n_users
-    for first in range(0, n_users, USERS_PER_BLOCK):
-        scorer.queries(np.arange(first, min(first + USERS_PER_BLOCK, n_users), dtype=np.int32))
-    return model.executed_ranking() + _stop_counting(model, counters)
+
+    def prepare() -> None:
+        scorer, n_users = model.scorer(), model.histories.n_users
+        for first in range(0, n_users, USERS_PER_BLOCK):
+            scorer.queries(np.arange(first, min(first + USERS_PER_BLOCK, n_users), dtype=np.int32))
+
+    return model.executed_ranking() + _in_kernels(model, prepare)
 
 
 def nominal_step(model: Backbone, batch_size: int) -> float:
@@ -202,15 +200,12 @@ def _between_turns(model: Backbone, steps: int, total: int) -> Iterator[range]:
             yield range(begin + 1, end + 1)
 
 
-def _count_tables(model: Backbone) -> list[CountingBackend]:
-    counters = []
-    for table in model.tables.values():
-        counters.append(CountingBackend(table.backend))
-        table.backend = counters[-1]
-    return counters
-
-
-def _stop_counting(model: Backbone, counters: list[CountingBackend]) -> int:
-    for table, counter in zip(model.tables.values(), counters, strict=True):
-        table.backend = counter.backend
-    return sum(counter.multiply_adds for counter in counters)
+def _in_kernels(model: Backbone, work: Callable[[], None]) -> int:
+    """Multiply-adds of the kernels of the model's tables in this work."""
+    counters = {name: CountingBackend(table.backend) for name, table in model.tables.items()}
+    for name, counter in counters.items():
+        model.tables[name].backend = counter
+    work()
+    for name, counter in counters.items():
+        model.tables[name].backend = counter.backend
+    return sum(counter.multiply_adds for counter in counters.values())

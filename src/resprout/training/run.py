@@ -1,7 +1,7 @@
 """A run from settings to result: data, stages, checkpoints, the one look at the test data, the model folder."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from resprout.training.observers import MetricsFile, Observer, Observers
 from resprout.training.optimizer import Optimizer
 from resprout.training.prepare import Prepared, load_dataset, measure, prepare
 from resprout.training.settings import Settings
-from resprout.training.shared import SharedStages, stage_key
+from resprout.training.shared import SharedStages, digest, stage_key
 
 
 def start(
@@ -143,6 +143,10 @@ class _Run:
             records = self.metrics_file.records_of(part.phase, part.stage.name)
             self.shared.give(self._key(part, done), self.checkpoints.model_file(part), spent, records)
 
+    @cached_property
+    def _data(self) -> str:
+        return digest(self.prepared)
+
     def _key(self, part: Part, done: Sequence[Done]) -> str:
         """The key of a part among shared stages, by those before it."""
         keys: dict[tuple[str, str], str] = {}
@@ -151,7 +155,7 @@ class _Run:
             chosen_by = keys["train", one.stage.name] if one.phase == "refit" else None
             settings = self._settings_of(one.stage)
             keys[one.phase, one.stage.name] = stage_key(
-                settings, self.method, self.prepared, one.stage, earlier, chosen_by
+                settings, self.method, self._data, one.stage, earlier, chosen_by
             )
         return keys[part.phase, part.stage.name]
 

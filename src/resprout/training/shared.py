@@ -59,20 +59,20 @@ class SharedStages:
 def stage_key(
     settings: Settings,
     method: Method,
-    prepared: Prepared,
+    data: str,
     stage: Stage,
     earlier: Mapping[str, str],
     chosen_by: str | None,
 ) -> str:
     """Equal for stages that come to the same bits.
 
-    settings: those of the stage; earlier: keys of the stages before it in its phase, by name; chosen_by: in a refit the
-    key of the same stage in training, which has chosen its epochs.
+    settings: those of the stage; data: `digest` of the run's; earlier: keys of the stages before it in its phase, by
+    name; chosen_by: in a refit the key of the same stage in training, which has chosen its epochs.
     """
     own = type(method.hooks(stage)) is not Hooks
     described = {
         "version": __version__,
-        "data": _digest(prepared),
+        "data": data,
         "backbone": [settings.backbone_name, settings.backbone.model_dump()],
         "training": settings.training.model_dump(exclude={"refit"}),
         "evaluation": settings.evaluation.model_dump(),
@@ -85,9 +85,10 @@ def stage_key(
     return hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def _digest(prepared: Prepared) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+def digest(prepared: Prepared) -> str:
+    """Equal for the same interactions in the same parts."""
+    found = hashlib.blake2b(digest_size=16)
     split = prepared.split
     for array in (split.assignment, split.interactions.users, split.interactions.items):
-        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
-    return digest.hexdigest()
+        found.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return found.hexdigest()
