@@ -1,6 +1,7 @@
 """Studies and comparisons from the command line."""
 
 import json
+import shutil
 
 import pytest
 
@@ -27,13 +28,18 @@ def test_a_study_is_run_shown_and_compared(resprout, study, tmp_path, trained):
     out = tmp_path / "out"
     done = resprout("study", "run", study, "--out", out, "--jobs", "2")
     assert done.exit_code == 0, done.output
-    assert "random, 50%, seed 1; 4 done, 0 failed, 0 left" in done.stderr or "4 done" in done.stderr
+    assert "; 4 done, 0 failed, 0 left" in done.stderr
     for text in ("method", "recall@20", "deployed", "random", "narrow", " ± "):
         assert text in done.stdout
     assert resprout("study", "show", out).stdout == done.stdout
     again = resprout("study", "run", study, "--out", out)
     assert again.exit_code == 0
     assert again.stdout == done.stdout
+    shutil.rmtree(next(out.glob("*/result.json")).parent)
+    last = resprout("study", "run", study, "--out", out, "--threads", "1")
+    assert last.stderr.splitlines()[0] == "3 runs were there already"
+    assert last.stderr.count("there already") == 1
+    assert last.stderr.splitlines()[1].endswith("; 4 done, 0 failed, 0 left")
     both = resprout("compare", out, trained)
     assert both.exit_code == 0
     assert all(text in both.stdout for text in ("random", "narrow", "dsl", "50%"))
@@ -70,6 +76,7 @@ def test_fit_budget_walks_a_curve_and_takes_up_what_is_there(resprout, books_csv
         (["study", "show", "nowhere"], "nowhere is not a run folder: it has no run.toml"),
         (["fit-budget", "--margin", "much"], "--margin 'much': expected percent of dense's quality, like 1%"),
         (["fit-budget", "--method", "dls"], "method.name: unknown 'dls'"),
+        (["fit-budget", "--cluster", "ray"], "no Ray cluster: start one with `ray start --head`"),
         (["compare", "nowhere"], "nowhere is not a run folder: it has no run.toml"),
     ],
 )

@@ -12,7 +12,7 @@ DENSE = (0.30, 0.32)
 def walk(monkeypatch, curve, **options):
     """What the search finds where `curve` gives the loss of each seed at a share, and the shares that it tried."""
 
-    def measured(search, share, folder, jobs, told):
+    def measured(search, share, folder, workers, told):
         if share is None:
             return list(DENSE[: len(search.seeds)])
         losses = curve(share)
@@ -20,7 +20,7 @@ def walk(monkeypatch, curve, **options):
 
     monkeypatch.setattr(fit, "_measured", measured)
     tried = []
-    found = fit_budget(Search({}, **options), None, 1, lambda _: None, tried.append)
+    found = fit_budget(Search({}, **options), None, None, lambda _: None, tried.append)
     return found, [point.share for point in tried]
 
 

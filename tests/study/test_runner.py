@@ -11,8 +11,10 @@ import pytest
 from run_makers import what_came_out
 
 from resprout.errors import RunError
+from resprout.study.folder import StudyFolder
+from resprout.study.processes import Processes
 from resprout.study.results import Group, groups_of, outcomes_of, telling
-from resprout.study.runner import StudyFolder, run_study
+from resprout.study.runner import run_study
 from resprout.study.spec import read_study
 
 GRID = """
@@ -26,7 +28,7 @@ axes = { "method.name" = ["one_shot"] }
 def run(file, folder, jobs=2):
     study = read_study(file)
     folder.claim(study, file.read_text())
-    return study, run_study(study, folder, jobs, lambda _: None, threads=1)
+    return study, run_study(study, folder, Processes(folder, jobs, threads=1), lambda _: None)
 
 
 def test_runs_end_share_a_dense_table_and_are_not_run_again(study_file, tmp_path):

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from resprout.cli.workers import Jobs, OnCluster, Threads, workers_of
+
 if TYPE_CHECKING:
     from resprout.study.fit import Point
 
@@ -17,7 +19,9 @@ def fit_budget(
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each budget, with seeds 0, 1 and so on.")] = 1,
     lowest: Annotated[float, typer.Option(help="The smallest share of the weights to try, in percent.")] = 2.0,
     epochs: Annotated[int | None, typer.Option(help="Epochs at most, of each run.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side; they share the cores.")] = 1,
+    jobs: Jobs = None,
+    threads: Threads = None,
+    cluster: OnCluster = None,
     out: Annotated[
         Path | None, typer.Option(help="Its folder.  [default: runs/studies/fit-<data>-<backbone>-<method>]")
     ] = None,
@@ -28,7 +32,7 @@ def fit_budget(
     """Find the smallest share of the weights that is within a margin of dense quality; exit code 1 if there is none."""
     from resprout.cli.tables import figures, output
     from resprout.study.fit import Search, fit_budget
-    from resprout.study.runner import StudyFolder
+    from resprout.study.folder import StudyFolder
     from resprout.study.spec import Study
     from resprout.training.settings import assignments, merged
 
@@ -38,6 +42,7 @@ def fit_budget(
     runs = [*search.planned(None), *search.planned(search.highest)]  # what is wrong with the settings is told first
     name = Path(data).name.partition(".")[0]
     folder = StudyFolder(out or Path("runs") / "studies" / f"fit-{name}-{backbone}-{method}")
+    workers = workers_of(folder, jobs, threads, cluster)
     folder.claim(Study("fit-budget", runs), f"# what `resprout fit-budget` has tried for {backbone}, {method}\n")
     walked: list[Point] = []
 
@@ -47,7 +52,7 @@ def fit_budget(
         typer.echo(f"{point.share:g} %: {100 * point.loss:+.2f} % lost, {how} the margin", err=True)
 
     try:
-        found = fit_budget(search, folder, jobs, lambda _: None, told_point)
+        found = fit_budget(search, folder, workers, lambda _: None, told_point)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on") from None
     rows = [

@@ -19,8 +19,8 @@ def report(
     from resprout.reports import of_run, of_study
     from resprout.reports.measured import Measured
     from resprout.reports.page import write_report
+    from resprout.study.folder import StudyFolder
     from resprout.study.results import outcomes_of
-    from resprout.study.runner import StudyFolder
     from resprout.training.folder import RunFolder
 
     if out is None and len(runs) > 1:

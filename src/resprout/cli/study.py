@@ -1,17 +1,19 @@
 """`resprout study`: grids of runs, and `resprout compare`: what came out of them, side by side."""
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from resprout.cli.workers import Jobs, OnCluster, Threads, workers_of
+
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from resprout.study.folder import StudyFolder
     from resprout.study.results import Group
-    from resprout.study.runner import Progress, StudyFolder
+    from resprout.study.runner import Progress
 
 app = typer.Typer(help="Run and show grids of runs.", no_args_is_help=True)
 
@@ -22,25 +24,29 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Its folder, new or of the same study.  [default: runs/studies/<name>]")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side; they share the cores.")] = 1,
+    jobs: Jobs = None,
+    threads: Threads = None,
+    cluster: OnCluster = None,
     quick: Annotated[bool, typer.Option("--quick", help="The quick form that the file describes.")] = False,
 ) -> None:
     """Train what is left of a study; exit code 1 if any of its runs failed."""
     from resprout.cli.tables import output
     from resprout.errors import SettingsError
+    from resprout.study.folder import StudyFolder
     from resprout.study.results import groups_of, outcomes_of
-    from resprout.study.runner import StudyFolder, run_study
+    from resprout.study.runner import run_study
     from resprout.study.spec import read_study
 
     study = read_study(file, quick)
     folder = StudyFolder(out or Path("runs") / "studies" / study.name)
     if not study.runs:
         raise SettingsError(f"study {file}: its grids have no runs")
+    workers = workers_of(folder, jobs, threads, cluster)
     folder.claim(study, file.read_text("utf-8"))
-    watch = _Watcher(folder, jobs)
+    watch = _Watcher(folder)
     try:
         with watch:
-            progress = run_study(study, folder, jobs, watch.told)
+            progress = run_study(study, folder, workers, watch.told)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on") from None
     if progress.done:
@@ -100,14 +106,15 @@ def comparison(groups: "list[Group]") -> "Table":
 class _Watcher:
     """Shows a study: a live table on a terminal, a line for each run that ends elsewhere."""
 
-    def __init__(self, folder: "StudyFolder", jobs: int) -> None:
+    def __init__(self, folder: "StudyFolder") -> None:
         from rich.console import Console
         from rich.live import Live
 
         console = Console(stderr=True)
-        self._folder, self._jobs, self._begun = folder, jobs, time.monotonic()
+        self._folder = folder
         self._live = Live(console=console, refresh_per_second=2, transient=True) if console.is_terminal else None
         self._told: set[str] = set()
+        self._greeted = False
 
     def __enter__(self) -> "_Watcher":
         if self._live is not None:
@@ -124,9 +131,11 @@ class _Watcher:
             self._live.update(self._table(progress))
             return
         ended = [*progress.done, *(failure.run for failure in progress.failed)]
-        if not self._told and len(ended) > len(progress.seconds) + len(progress.failed):
-            typer.echo(f"{len(ended) - len(progress.seconds) - len(progress.failed)} runs were there already", err=True)
-        for run in ended[len(ended) - len(progress.seconds) - len(progress.failed) :]:
+        there = len(ended) - len(progress.seconds) - len(progress.failed)
+        if there and not self._greeted:
+            typer.echo(f"{there} runs were there already", err=True)
+        self._greeted = True
+        for run in ended[there:]:
             if run.key not in self._told:
                 self._told.add(run.key)
                 how = "failed" if any(failure.run is run for failure in progress.failed) else "done"
@@ -136,7 +145,7 @@ class _Watcher:
         left = len(progress.waiting) + len(progress.running)
         text = f"{len(progress.done)} done, {len(progress.failed)} failed, {left} left"
         if progress.seconds and left:
-            seconds = sum(progress.seconds) / len(progress.seconds) * left / self._jobs
+            seconds = sum(progress.seconds) / len(progress.seconds) * left / progress.jobs
             text += f", about {seconds / 60:.0f} min" if seconds > 90 else f", about {seconds:.0f} s"
         return text
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from resprout.api import settings_of
 from resprout.errors import RunError, SettingsError
+from resprout.study.folder import StudyFolder
 from resprout.study.results import SEED
-from resprout.study.runner import Progress, StudyFolder, run_study
+from resprout.study.runner import Progress, Workers, run_study
 from resprout.study.spec import PlannedRun, Study, run_key
 from resprout.training.recipes import with_recipe
 from resprout.training.settings import merged, nested
@@ -60,7 +61,11 @@ class Search:
 
 
 def fit_budget(
-    search: Search, folder: StudyFolder, jobs: int, told: Callable[[Progress], None], walked: Callable[[Point], None]
+    search: Search,
+    folder: StudyFolder,
+    workers: Workers,
+    told: Callable[[Progress], None],
+    walked: Callable[[Point], None],
 ) -> Point | None:
     """The smallest share that fits, to a factor of `ratio`; none if not even the highest does.
 
@@ -71,10 +76,10 @@ def fit_budget(
         raise SettingsError(
             f"shares from {search.lowest:g} to {search.highest:g} %: expected 0 < lowest < highest <= 100"
         )
-    dense = _measured(search, None, folder, jobs, told)
+    dense = _measured(search, None, folder, workers, told)
 
     def tried(share: float) -> Point:
-        values = _measured(search, share, folder, jobs, told)
+        values = _measured(search, share, folder, workers, told)
         losses = [1 - own / whole for own, whole in zip(values, dense, strict=True)]
         error = statistics.stdev(losses) / math.sqrt(len(losses)) if len(losses) > 1 else 0.0
         loss = statistics.fmean(losses)
@@ -99,12 +104,12 @@ def fit_budget(
 
 
 def _measured(
-    search: Search, share: float | None, folder: StudyFolder, jobs: int, told: Callable[[Progress], None]
+    search: Search, share: float | None, folder: StudyFolder, workers: Workers, told: Callable[[Progress], None]
 ) -> list[float]:
     """The validation metric of each seed."""
     runs = search.planned(share)
     folder.add(runs)
-    progress = run_study(Study("fit-budget", runs), folder, jobs, told)
+    progress = run_study(Study("fit-budget", runs), folder, workers, told)
     for failure in progress.failed:
         raise RunError(f"{failure.run.label} failed: {failure.message} ({folder.log(failure.run.key)})")
     return [folder.run(run.key).read_result()["validation"][run.settings.training.monitor] for run in runs]

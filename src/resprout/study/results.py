@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from resprout.errors import RunError
-from resprout.study.runner import StudyFolder
+from resprout.study.folder import StudyFolder
 from resprout.training.folder import RunFolder
 
 SEED = "training.seed"

@@ -1,0 +1,72 @@
+"""A study's folder: what is planned, and where each run lies.
+
+It has `study.toml` (a copy of the file), `plan.json` (keys, labels and points of its runs), for each run `KEY.toml`
+(its settings), `KEY/` (its folder) and `KEY.log` (what it has said), and `stages/` (what runs have in common, see
+`training.shared`).
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import tomli_w
+
+from resprout.artifact.files import read_json, write_json, write_text
+from resprout.errors import RunError
+from resprout.study.spec import PlannedRun, Study
+from resprout.training.folder import RunFolder
+
+
+class StudyFolder:
+    """The paths of a study's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.plan = path / "plan.json"
+        self.stages = path / "stages"
+
+    def run(self, key: str) -> RunFolder:
+        """The folder of a run."""
+        return RunFolder(self.path / key)
+
+    def log(self, key: str) -> Path:
+        """What a run has said."""
+        return self.path / f"{key}.log"
+
+    def claim(self, study: Study, source: str) -> None:
+        """Makes the folder and writes what the study is; RunError if it holds something else than this study."""
+        if self.path.exists() and not self.plan.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise RunError(f"output folder {self.path} holds other files: name another with --out")
+        write_text(self.path / "study.toml", source)
+        write_json(self.plan, {"name": study.name, "runs": []})
+        self.add(study.runs)
+
+    def keys(self) -> list[str]:
+        """Keys of the runs that are planned."""
+        return [run["key"] for run in read_json(self.plan)["runs"]]
+
+    def add(self, runs: Sequence[PlannedRun]) -> None:
+        """Plans more runs, unless they are planned already."""
+        plan, known = read_json(self.plan), set(self.keys())
+        new = [{"key": r.key, "label": r.label, "point": dict(r.point)} for r in runs if r.key not in known]
+        write_json(self.plan, {**plan, "runs": [*plan["runs"], *new]})
+
+    def train_arguments(self, run: PlannedRun) -> list[str]:
+        """Arguments of `resprout` that begin a run or go on with it; what is left of a false start is removed."""
+        own = self.run(run.key)
+        if own.path.exists() and not own.settings_file.exists():
+            shutil.rmtree(own.path)  # killed before it had written what it is
+        arguments = ["train", "--share", str(self.stages)]
+        if own.settings_file.exists():
+            return [*arguments, "--resume", str(own.path)]
+        settings = self.path / f"{run.key}.toml"
+        write_text(settings, tomli_w.dumps(run.settings.sections))
+        return [*arguments, "--config", str(settings), "--no-recipe", "--out", str(own.path)]
+
+    def last_words(self, run: PlannedRun) -> str:
+        """The last line that a run has said; empty if none."""
+        try:
+            lines = self.log(run.key).read_text("utf-8", errors="replace").strip().splitlines()
+        except FileNotFoundError:
+            return ""
+        return lines[-1].strip() if lines else ""
