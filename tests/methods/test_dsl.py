@@ -141,3 +141,20 @@ def test_the_fresh_batches_that_it_announces_are_those_that_it_takes(options, ex
 ])  # fmt: skip
 def test_schedules(kind, values):
     assert [decayed(kind, done) for done in (0, 0.25, 0.5, 1)] == pytest.approx(values)
+
+
+def test_a_record_of_where_slots_ever_were():
+    tables, hooks = tables_and_hooks(Options(regrow_every=5, grow="random", record_lived=True))
+    hooks.prepare(SimpleNamespace(tables=tables), lambda name: None, 0)
+    lived = masks(tables)
+    assert hooks.state() == {"moved_slots": 0, "ever_slots": 200}
+    for step in range(1, 31):
+        after_step(hooks, tables, step)
+        for name, mask in masks(tables).items():
+            lived[name] |= mask
+    ever = sum(int(np.bitwise_count(mask).sum()) for mask in lived.values())
+    assert 200 < ever < 500
+    assert hooks.state()["ever_slots"] == ever
+    plain = tables_and_hooks(Options(regrow_every=5))[1]
+    masks_bytes = sum(mask.nbytes for mask in lived.values())
+    assert hooks.memory(tables).total - plain.memory(tables).total == masks_bytes

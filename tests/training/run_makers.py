@@ -30,7 +30,13 @@ METHODS = {
     "esapn, now and then": ["budget.limit=2KB", "method.policy_every=3", "method.scale_start=true"],
     "quantised": [],
     "quantised, float16, narrow": ["budget.limit=20%", "method.precision=float16"],
-    "dsl, random, joint": ["budget.limit=1800B", "method.grow=random", "method.regrow_every=2", "method.scope=joint"],
+    "dsl, random, joint": [
+        "budget.limit=1800B",
+        "method.grow=random",
+        "method.regrow_every=2",
+        "method.scope=joint",
+        "method.record_lived=true",
+    ],
 }
 
 

@@ -182,12 +182,12 @@ def _joined(table: str, of_users: NDArray[Any], of_items: NDArray[Any]) -> NDArr
     return np.concatenate({"user": [of_users], "item": [of_items], "node": [of_users, of_items]}[_rows_are(table)])
 
 
-def weights_of(network: torch.nn.Module) -> dict[str, NDArray[np.float32]]:
-    """The weights of a network by name; views."""
-    return {name: value.detach().numpy() for name, value in network.named_parameters()}
+def weights_of(network: torch.nn.Module) -> dict[str, NDArray[Any]]:
+    """The weights of a network by name, and what else it keeps; views."""
+    return {name: value.numpy() for name, value in network.state_dict().items()}
 
 
-def load_weights(network: torch.nn.Module, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+def load_weights(network: torch.nn.Module, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Takes back what `weights_of` gave; DataError for other names or shapes."""
     own = weights_of(network)
     expected, given = ({name: array.shape for name, array in found.items()} for found in (own, arrays))

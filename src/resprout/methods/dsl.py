@@ -7,11 +7,14 @@ Where the paper leaves a choice: the number of slots is exact and constant, mome
 code never clears those of a dropped weight), and one that is dropped and grown at once keeps value and moments.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
+import numpy as np
+import torch
 from pydantic import Field
 
+from resprout.backbones.backbone import Backbone
 from resprout.budget import MemoryUse
 from resprout.methods import method, packing
 from resprout.methods.method import Allowance, Hooks, Moment, Stage, first_left
@@ -45,6 +48,7 @@ class Options(packing.PackedOptions):
     )
     freeze_at: float = Field(1.0, gt=0, le=1, description="share of the steps after which the mask stays")
     scale_start: bool = Field(False, description="starting values times 1/sqrt(density)")
+    record_lived: bool = Field(False, description="for reports: keep a second mask of positions that ever were slots")
 
 
 class DSL(method.Method):
@@ -71,17 +75,27 @@ class Regrow(Hooks):
         self.options = options
         self.moved = 0
 
+    def prepare(self, model: Backbone, earlier: Callable[[str], Backbone], seed: int) -> None:
+        """See `Hooks.prepare`: a record of where slots ever were begins with where they are."""
+        if self.options.record_lived:
+            for name, table in _packed(model.tables).items():
+                # a buffer, so that checkpoints keep it
+                self.network.register_buffer(name, torch.from_numpy(table.stored.mask.view(np.uint8).copy()))
+
     def after_update(self, moment: Moment) -> None:
         """See `Hooks.after_update`."""
         if not self._moves_after(moment.step, moment.total_steps):
             return
         share = self.options.share * decayed(self.options.decay, moment.step / moment.total_steps)
-        tables = [table for table in moment.tables.values() if isinstance(table, PackedTable)]
+        packed = _packed(moment.tables)
+        tables = list(packed.values())
         if self._growth_batches:
             moment.backward(self._growth_batches)
         groups = [tables] if self.options.scope == "joint" else [[table] for table in tables]
         for group in groups:
             self._move(group, int(share * sum(table.slots for table in group)), moment)
+        for name, lived in self.network.named_buffers():
+            lived |= torch.from_numpy(packed[name].stored.mask.view(np.uint8))
 
     def fresh_batches(self, steps: range, total_steps: int) -> Sequence[int]:
         """See `Hooks.fresh_batches`: one a move, if gradients decide."""
@@ -111,13 +125,19 @@ class Regrow(Hooks):
 
     def memory(self, tables: Mapping[str, Table]) -> MemoryUse:
         """See `Hooks.memory`: while slots move, a second mask says which positions change."""
-        packed = [table for table in tables.values() if isinstance(table, PackedTable)]
-        return MemoryUse({"move_mask": sum(table.stored.mask.nbytes for table in packed)})
+        masks = sum(table.stored.mask.nbytes for table in _packed(tables).values())
+        record = {"lived_mask": masks} if self.options.record_lived else {}
+        return MemoryUse({"move_mask": masks} | record)
 
     def state(self) -> dict[str, int]:
         """See `Hooks.state`."""
-        return {"moved_slots": self.moved}
+        lived = [int(np.bitwise_count(mask.numpy()).sum(dtype=np.int64)) for mask in self.network.buffers()]
+        return {"moved_slots": self.moved} | ({"ever_slots": sum(lived)} if self.options.record_lived else {})
 
     def load_state(self, state: Mapping[str, int]) -> None:
         """See `Hooks.load_state`."""
         self.moved = state["moved_slots"]
+
+
+def _packed(tables: Mapping[str, Table]) -> dict[str, PackedTable]:
+    return {name: table for name, table in tables.items() if isinstance(table, PackedTable)}
