@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench studies clean
 
 demo: $(STAMP)            ## train within a budget on the bundled data, compare, recommend
 	$(BIN)/resprout demo
@@ -19,6 +19,12 @@ check: $(STAMP)           ## format, lint, types, import rule
 
 bench: $(STAMP)           ## speed and memory, each after its correctness check; needs RESPROUT_DATA
 	$(BIN)/python -m benchmarks
+
+studies: $(STAMP)         ## the quick form of every study, and its page; needs RESPROUT_DATA
+	for file in studies/*.toml; do \
+	    $(BIN)/resprout study run $$file --quick --jobs 2 || exit 1; \
+	    $(BIN)/resprout report runs/studies/$$(basename $$file .toml)-quick || exit 1; \
+	done
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

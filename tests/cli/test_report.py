@@ -1,9 +1,15 @@
 """Reports of a run and of several, as the command writes them."""
 
+import json
+import os
 import re
+import shutil
 from html.parser import HTMLParser
 
 import pytest
+from playwright.sync_api import sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 class Page(HTMLParser):
@@ -44,6 +50,49 @@ def check(folder):
     return text
 
 
+@pytest.fixture
+def opened():
+    """Opens a page in headless Chromium: the page, and what its console and its requests were."""
+    browser = os.environ.get("RESPROUT_BROWSER") or next(filter(None, map(shutil.which, NAMES)), None)
+    if browser is None and not os.environ.get("CI"):
+        pytest.skip("no Chromium: install one, or name it in RESPROUT_BROWSER")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+
+        def open_page(path):
+            page, said, asked = chromium.new_page(viewport={"width": 1000, "height": 800}), [], []
+            page.on("console", lambda message: said.append(message.text))
+            page.on("pageerror", lambda error: said.append(str(error)))
+            page.on("request", lambda request: asked.append(request.url))
+            page.goto(path.as_uri())
+            return page, said, asked
+
+        yield open_page
+        chromium.close()
+
+
+def test_in_a_browser(resprout, opened, trained, tmp_path):
+    """Nothing is said in its console, nothing asked for but itself, and every figure is seen with all its lines."""
+    folder = tmp_path / "report"
+    assert resprout("report", trained, "--out", folder).exit_code == 0
+    page, said, asked = opened(folder / "index.html")
+    assert said == []
+    assert asked == [(folder / "index.html").as_uri()]
+    figures = page.locator("figure svg")
+    assert figures.count() == len(list(folder.glob("*.svg"))) >= 6
+    for figure in figures.all():
+        box = figure.bounding_box()
+        assert 100 < box["width"] <= 1000
+        assert box["height"] > 100
+    assert page.locator("h2").first.inner_text() == "Verdict"
+    # no wider than the window, whatever its tables need
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1000
+    page.locator("figure svg").first.scroll_into_view_if_needed()
+    assert len(set(page.screenshot())) > 100  # not a blank page
+    page.get_by_role("link", name="quality.md").click()
+    assert page.url == (folder / "quality.md").as_uri()
+
+
 def test_a_run(resprout, trained, tmp_path):
     done = resprout("report", trained, "--out", tmp_path / "report")
     assert done.exit_code == 0, done.output
@@ -54,6 +103,36 @@ def test_a_run(resprout, trained, tmp_path):
     again = resprout("report", trained, "--out", tmp_path / "report")
     assert again.exit_code == 0
     assert check(tmp_path / "report") == text
+
+
+def test_moves_of_slots_and_a_record_of_where_they_ever_were(resprout, trained, books_csv, tmp_path):
+    assert resprout("report", trained, "--out", tmp_path / "plain").exit_code == 0
+    assert "is not known: train with method.record_lived = true" in check(tmp_path / "plain")
+    small = ("--method", "dsl", "--budget", "30%", "--epochs", "4", "--set", "backbone.width=8")
+    options = (*small, "--set", "method.record_lived=true", "--set", "method.regrow_every=2")
+    assert resprout("train", "--data", books_csv, *options, "--out", tmp_path / "run").exit_code == 0
+    assert resprout("report", tmp_path / "run").exit_code == 0
+    text = check(tmp_path / "run" / "report")
+    (share,) = re.findall(r"At the end ([\d.]+) % of all positions had been a slot", text)
+    last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert float(share) == pytest.approx(100 * last["method_state"]["ever_slots"] / (100 * 8), abs=0.05)
+    assert 30 < float(share) <= 100
+    assert (tmp_path / "run" / "report" / "slots-item-picture.png").exists()
+
+
+def test_several_tasks_have_a_panel_each(resprout, trained, books_csv, tmp_path):
+    small = ("--epochs", "2", "--set", "backbone.width=8", "--data", books_csv)
+    for backbone in ("mf", "lightgcn"):
+        assert resprout("train", *small, "--backbone", backbone, "--out", tmp_path / backbone).exit_code == 0
+    runs = (trained, tmp_path / "mf", tmp_path / "lightgcn")
+    both = resprout("compare", *runs)
+    assert both.exit_code == 0
+    titles = [line.strip() for line in both.stdout.splitlines() if line.startswith("books")]
+    assert titles == ["books, mf", "books, lightgcn"]
+    assert resprout("report", *runs, "--out", tmp_path / "report").exit_code == 0
+    text = check(tmp_path / "report")
+    assert all(part in text for part in ("Overview", "books, mf: comparison", "books, lightgcn: comparison"))
+    assert (tmp_path / "report" / "books-mf-frontier.png").exists()
 
 
 def test_several_runs(resprout, trained, books_csv, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from resprout.errors import SettingsError
-from resprout.study.spec import read_study
+from resprout.study.spec import part_of, read_study
 
 METHODS = """
 [[grid]]
@@ -79,3 +79,26 @@ def test_what_is_refused(study_file, grids, message):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(SettingsError, match=r"nothing\.toml: No such file"):
         read_study(tmp_path / "nothing.toml")
+
+
+def test_part_of_a_study(study_file):
+    study = read_study(study_file('[[grid]]\naxes = { "training.seed" = [0, 1, 2], "backbone.width" = [8, 16] }\n'))
+    part = part_of(study, ["training.seed=0", "training.seed=2", "backbone.width=16"])
+    assert [(run.setting("training.seed"), run.setting("backbone.width")) for run in part.runs] == [(0, 16), (2, 16)]
+    assert part_of(study, []).runs == study.runs
+
+
+@pytest.mark.parametrize(
+    ("conditions", "message"),
+    [
+        (["training.seed=3"], "--where training.seed=3: no run of the study has it; they have 0, 1"),
+        (["training.sed=1"], "--where training.sed=1: no run of the study has it; they have no such key"),
+        (["width"], "--where 'width': expected section.key=value"),
+        (["training.seed=0", "backbone.width=16"], "no run of the study meets all of: training.seed=0, backbone"),
+    ],
+)
+def test_a_part_that_is_not_there(study_file, conditions, message):
+    grids = '[[grid]]\naxes = { "training.seed" = [0, 1] }\n'
+    grids += '[[grid]]\nset = { "training.seed" = 1, "backbone.width" = 16 }\n'
+    with pytest.raises(SettingsError, match=message):
+        part_of(read_study(study_file(grids)), conditions)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from resprout.study.folder import StudyFolder
-    from resprout.study.results import Group
+    from resprout.study.panels import Panel
     from resprout.study.runner import Progress
 
 app = typer.Typer(help="Run and show grids of runs.", no_args_is_help=True)
@@ -27,30 +27,33 @@ def run(
     jobs: Jobs = None,
     threads: Threads = None,
     cluster: OnCluster = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SECTION.KEY=VALUE", help="Only runs that have it; of one key, any of several values."),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The quick form that the file describes.")] = False,
 ) -> None:
     """Train what is left of a study; exit code 1 if any of its runs failed."""
-    from resprout.cli.tables import output
     from resprout.errors import SettingsError
     from resprout.study.folder import StudyFolder
-    from resprout.study.results import groups_of, outcomes_of
     from resprout.study.runner import run_study
-    from resprout.study.spec import read_study
+    from resprout.study.spec import part_of, read_study
 
     study = read_study(file, quick)
     folder = StudyFolder(out or Path("runs") / "studies" / study.name)
     if not study.runs:
         raise SettingsError(f"study {file}: its grids have no runs")
+    chosen = part_of(study, where or [])
     workers = workers_of(folder, jobs, threads, cluster)
     folder.claim(study, file.read_text("utf-8"))
     watch = _Watcher(folder)
     try:
         with watch:
-            progress = run_study(study, folder, workers, watch.told)
+            progress = run_study(chosen, folder, workers, watch.told)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on") from None
     if progress.done:
-        output().print(comparison(groups_of(outcomes_of([folder.path]))))
+        _print([folder.path])
     for failure in progress.failed:
         typer.echo(f"failed: {failure.run.label}: {failure.message} ({folder.log(failure.run.key)})", err=True)
     if progress.failed:
@@ -69,22 +72,30 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs that have ended, or studies.")],
 ) -> None:
     """Show runs side by side: mean and deviation over seeds."""
+    _print(runs)
+
+
+def _print(folders: list[Path]) -> None:
+    """A table for each task and model."""
     from resprout.cli.tables import output
-    from resprout.study.results import groups_of, outcomes_of
+    from resprout.study.panels import panels_of
+    from resprout.study.results import outcomes_of
 
-    output().print(comparison(groups_of(outcomes_of(runs))))
+    panels = panels_of(outcomes_of(folders))
+    for panel in panels:
+        output().print(_comparison(panel, panel.title if len(panels) > 1 else None))
 
 
-def comparison(groups: "list[Group]") -> "Table":
+def _comparison(panel: "Panel", title: str | None) -> "Table":
     """A line a group: method and budget, what else differs, quality, bytes and cost."""
     from rich.filesize import decimal
 
     from resprout.cli.tables import figures
     from resprout.evaluation.ranking import main_metrics
-    from resprout.study.results import heads, telling
+    from resprout.study.results import heads
 
+    groups, varying = panel.groups, panel.settings
     results = [group.runs[0].result for group in groups]
-    varying = telling(groups)
     metrics = [name for name in main_metrics(results[0]["test"]) if all(name in each["test"] for each in results)]
     rows = []
     for group, result in zip(groups, results, strict=True):
@@ -100,7 +111,7 @@ def comparison(groups: "list[Group]") -> "Table":
             )
         )
     texts, costs = heads(varying), ["deployed", "peak in training", "multiply-adds", "training", "runs"]
-    return figures(None, [*texts, *metrics, *costs], rows, text_columns=len(texts))
+    return figures(title, [*texts, *metrics, *costs], rows, text_columns=len(texts))
 
 
 class _Watcher:

@@ -58,6 +58,14 @@ class Measured:
                 found[name] = np.diff(table.stored.starts).astype(np.int64), self.model.degrees(name)
         return found
 
+    def rows(self, name: str, ids: NDArray[Any]) -> NDArray[np.float32]:
+        """Rows of a table, `[len(ids), width]`; NaN where there is no weight."""
+        table = self.model.tables[name]
+        out = np.empty((len(ids), table.shape.width), np.float32)
+        table.backend.read_rows(ids.astype(np.int32), table.stored, out)
+        out[out == 0] = np.nan
+        return out
+
 
 def popularity_groups(degrees: NDArray[np.int64]) -> list[NDArray[np.intp]]:
     """Positions by popularity, the least popular first, in groups of about equal size; those of one degree together."""

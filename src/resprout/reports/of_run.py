@@ -11,9 +11,11 @@ from rich.filesize import decimal
 from resprout.reports import plots
 from resprout.reports.measured import Measured, group_labels, popularity_groups, rank_correlation
 from resprout.reports.page import Section
-from resprout.reports.plots import Plot
+from resprout.reports.plots import Axis, Plot
 from resprout.reports.tables import Cell, Table
 from resprout.training.observers import label
+
+_DRAWN = 24
 
 
 def title_of(result: dict[str, Any]) -> str:
@@ -30,7 +32,7 @@ def sections_of(measured: Measured) -> list[Section]:
         sections.append(_by_activity(measured))
     if curves := _curves(measured):
         sections.append(Section("Training", "On validation data: the epochs that were evaluated.", curves))
-    sections += list(_slots(measured))
+    sections += [*_moves(measured), *_slots(measured)]
     sections.append(
         Section(
             "Cost",
@@ -121,10 +123,43 @@ def _curves(measured: Measured) -> list[Plot]:
                 ys.append(value)
     drawn = []
     if losses:
-        drawn.append(plots.lines("loss", "Training loss", losses, "epoch", "loss", markers=False))
+        drawn.append(plots.lines("loss", "Training loss", losses, Axis("epoch"), Axis("loss"), markers=False))
     if values:
-        drawn.append(plots.lines("validation", f"{monitor} on validation data", values, "epoch", monitor))
+        title = f"{monitor} on validation data"
+        drawn.append(plots.lines("validation", title, values, Axis("epoch"), Axis(monitor)))
     return drawn
+
+
+def _moves(measured: Measured) -> Iterator[Section]:
+    """How slots moved: what part of them in each epoch, and what part of all positions ever was one."""
+    weights = measured.run.read_result()["budget"]["dense_weights"]
+    series: dict[str, tuple[list[float], list[float]]] = {}
+    moved_before: dict[str, int] = {}
+    ever = 0.0
+    for line in measured.run.metrics.read_text("utf-8").splitlines():
+        record = json.loads(line)
+        state, name = record.get("method_state", {}), label(record["phase"], record["stage"])
+        if "moved_slots" not in state:
+            continue
+        moved = state["moved_slots"] - moved_before.get(name, 0)
+        moved_before[name] = state["moved_slots"]
+        found = {f"{name}: moved in the epoch, of the slots": moved / record["slots"]}
+        if "ever_slots" in state:
+            ever = state["ever_slots"] / weights
+            found[f"{name}: ever lived, of all positions"] = ever
+        for key, share in found.items():
+            xs, ys = series.setdefault(key, ([], []))
+            xs.append(record["epoch"])
+            ys.append(100 * share)
+    if series:
+        text = "Dropped and grown: as many slots grow as are dropped. "
+        text += (
+            f"At the end {100 * ever:.1f} % of all positions had been a slot at some time."
+            if ever
+            else "What part of all positions ever was a slot is not known: train with method.record_lived = true."
+        )
+        plot = plots.lines("moves", "How slots moved", series, Axis("epoch"), Axis("percent"), markers=False)
+        yield Section("How the slots moved", text, [plot])
 
 
 def _slots(measured: Measured) -> Iterator[Section]:
@@ -149,7 +184,13 @@ def _slots(measured: Measured) -> Iterator[Section]:
             "interactions of a row",
             "mean slots",
         )
-        yield Section("Where the slots are", text, [table, plot])
+        blocks = {
+            f"{one}": measured.rows(name, group[np.linspace(0, len(group) - 1, min(len(group), _DRAWN)).astype(int)])
+            for one, group in zip(reversed(labels), reversed(groups), strict=True)
+        }
+        title = f"Rows of {name!r}, {_DRAWN} of each group at most, by interactions: what is trained, and where"
+        shown = plots.picture(f"slots-{name}-picture", title, blocks, "magnitude")
+        yield Section("Where the slots are", text, [table, plot, shown])
 
 
 def _cost(result: dict[str, Any]) -> Table:

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from resprout.api import settings_of
 from resprout.errors import SettingsError
 from resprout.training.recipes import with_recipe
-from resprout.training.settings import Settings, merged, nested, read_toml
+from resprout.training.settings import Settings, assignment, merged, nested, read_toml
 
 
 class Grid(BaseModel):
@@ -69,6 +69,13 @@ class PlannedRun:
     settings: Settings
     point: Mapping[str, Any]
 
+    def setting(self, key: str) -> Any:
+        """The value of a setting like "backbone.width"; None if it has none."""
+        value: Any = self.settings.sections
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value
+
     @property
     def label(self) -> str:
         """The run in a few words: backbone, method, budget and what else differs."""
@@ -109,6 +116,31 @@ def read_study(path: Path, quick: bool = False) -> Study:
             run = PlannedRun(run_key(settings), settings, point)
             runs.setdefault(run.key, run)
     return Study(f"{file.name}-quick" if quick else file.name, list(runs.values()))
+
+
+def part_of(study: Study, conditions: Sequence[str]) -> Study:
+    """The runs that meet conditions like "method.name=dsl"; one key may be given several values, any of which will do.
+
+    SettingsError for a key or value that no run of the study has.
+    """
+    wanted: dict[str, list[Any]] = {}
+    for text in conditions:
+        key, value = assignment(text, "--where")
+        wanted.setdefault(key, []).append(value)
+    for key, values in wanted.items():
+        there = list(
+            {json.dumps(found, default=str): found for run in study.runs for found in [run.setting(key)]}.values()
+        )
+        for value in values:
+            if value not in there:
+                has = ", ".join(str(found) for found in there if found is not None)
+                raise SettingsError(
+                    f"--where {key}={value}: no run of the study has it; they have {has or 'no such key'}"
+                )
+    runs = [run for run in study.runs if all(run.setting(key) in values for key, values in wanted.items())]
+    if not runs:
+        raise SettingsError(f"no run of the study meets all of: {', '.join(conditions)}")
+    return Study(study.name, runs)
 
 
 def run_key(settings: Settings) -> str:

@@ -169,13 +169,15 @@ def assignments(texts: Sequence[str]) -> dict[str, Any]:
     >>> assignments(["training.epochs=3", "stages.packed.backbone.l2=1e-3"])
     {'training': {'epochs': 3}, 'stages': {'packed': {'backbone': {'l2': 0.001}}}}
     """
-    values: dict[str, Any] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise SettingsError(f"--set {text!r}: expected section.key=value, like training.epochs=3")
-        values = merged(values, nested(key.strip(), _toml_value(value.strip())))
-    return values
+    return merged({}, *(nested(*assignment(text)) for text in texts))
+
+
+def assignment(text: str, option: str = "--set") -> tuple[str, Any]:
+    """Key and value of a text like "training.epochs=3", given as this option."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise SettingsError(f"{option} {text!r}: expected section.key=value, like training.epochs=3")
+    return key.strip(), _toml_value(value.strip())
 
 
 def nested(key: str, value: Any) -> dict[str, Any]:

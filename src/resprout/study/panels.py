@@ -1,0 +1,75 @@
+"""Runs that can be compared: those of one model on one task; a study of several has a panel for each."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from resprout.study.results import Group, Outcome, groups_of, telling
+from resprout.training.folder import RunFolder
+
+_TASK = ("data.", "filter.", "split.", "evaluation.", "training.monitor", "backbone.name")
+_MODEL = ("backbone.width", "backbone.hops")
+"""Runs that differ in these are apart if there is a dense table for each value; else it is what is compared."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Groups of one task and model. title: what these are; monitor: the metric that epochs were chosen by."""
+
+    title: str
+    monitor: str
+    groups: Sequence[Group]
+
+    @property
+    def reference(self) -> Group:
+        """The dense group, or else the first."""
+        return self.dense or self.groups[0]
+
+    @cached_property
+    def dense(self) -> Group | None:
+        """The dense group, if there is one."""
+        return next((group for group in self.groups if group.runs[0].result["method"] == "dense"), None)
+
+    @cached_property
+    def settings(self) -> list[str]:
+        """Keys of the settings that tell its groups apart, besides method and budget."""
+        return telling(self.groups)
+
+    @property
+    def slug(self) -> str:
+        """Its title as a part of file names."""
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+
+    def label(self, group: Group, budget: bool = True, without: str | None = None) -> str:
+        """A group in a few words: its method, budget, and what else tells it apart."""
+        result = group.runs[0].result
+        words = [result["method"]]
+        if budget and result["budget"]["limit"]:
+            words.append(result["budget"]["limit"])
+        told = [(key.rpartition(".")[2], group.point[key]) for key in self.settings if key != without]
+        return ", ".join([*words, *(f"{key} {value}" for key, value in told if value is not None)])
+
+
+def panels_of(outcomes: Sequence[Outcome]) -> list[Panel]:
+    """The panels of these outcomes, in the order in which they first appear."""
+    keys = [key for key in outcomes[0].point if key.startswith(_TASK)]
+    dense = [outcome for outcome in outcomes if outcome.result["method"] == "dense"]
+    keys += [key for key in _MODEL if key in outcomes[0].point and len({str(one.point[key]) for one in dense}) > 1]
+    parts: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        parts.setdefault(repr([outcome.point[key] for key in keys]), []).append(outcome)
+    return [_panel(part, keys) for part in parts.values()]
+
+
+def _panel(outcomes: Sequence[Outcome], keys: Sequence[str]) -> Panel:
+    first = outcomes[0]
+    told = [
+        f"{key.rpartition('.')[2]} {first.point[key]}"
+        for key in keys
+        if key not in ("data.source", "backbone.name", "training.monitor", "evaluation.protocol")
+        and first.point[key] is not None
+    ]
+    title = ", ".join([first.result["dataset"], first.result["backbone"], *told])
+    monitor = RunFolder(first.folder).settings().training.monitor
+    return Panel(title, monitor, groups_of(outcomes))

@@ -1,0 +1,73 @@
+"""Which runs stand side by side, on hand-made run folders."""
+
+import json
+
+import pytest
+
+from resprout.study.panels import panels_of
+from resprout.study.results import outcomes_of
+
+
+@pytest.fixture
+def outcomes(tmp_path):
+    """Outcomes of runs (data, backbone, width, method, budget, learning rate)."""
+
+    def make(*runs):
+        folders = []
+        for k, (data, backbone, width, method, budget, rate) in enumerate(runs):
+            folder = tmp_path / str(k)
+            folder.mkdir()
+            limit = f'[budget]\nlimit = "{budget}"\n' if budget else ""
+            (folder / "run.toml").write_text(
+                f'[data]\nsource = "{data}"\n[backbone]\nname = "{backbone}"\nwidth = {width}\n'
+                f'[method]\nname = "{method}"\n{limit}[training]\nseed = 0\nlearning_rate = {rate}\n'
+            )
+            result = {"dataset": data, "backbone": backbone, "method": method, "budget": {"limit": budget}}
+            (folder / "result.json").write_text(json.dumps(result))
+            folders.append(folder)
+        return outcomes_of(folders)
+
+    return make
+
+
+def told(panel):
+    return panel.title, [panel.label(group) for group in panel.groups]
+
+
+def test_runs_of_other_data_and_backbones_are_apart(outcomes):
+    runs = [(data, name, 8, "dense", None, 0.1) for data in ("one", "two") for name in ("mf", "lightgcn")]
+    panels = panels_of(outcomes(*runs, ("two", "mf", 8, "dsl", "20%", 0.2)))
+    assert [told(panel) for panel in panels] == [
+        ("one, mf", ["dense"]), ("one, lightgcn", ["dense"]), ("two, mf", ["dense", "dsl, 20%"]),
+        ("two, lightgcn", ["dense"]),
+    ]  # fmt: skip
+    assert [panel.slug for panel in panels[:2]] == ["one-mf", "one-lightgcn"]
+
+
+def test_widths_are_apart_where_each_has_a_dense_table(outcomes):
+    common = [("one", "mf", 8, "dense", None, 0.1), ("one", "mf", 8, "dsl", "50%", 0.1)]
+    wide = ("one", "mf", 16, "dsl", "25%", 0.1)
+    (panel,) = panels_of(outcomes(*common, wide))
+    assert panel.dense is panel.groups[0]
+    assert [panel.label(group) for group in panel.groups] == ["dense", "dsl, 50%", "dsl, 25%"]
+
+
+def test_widths_with_dense_tables_of_their_own(outcomes):
+    runs = [("one", "mf", width, *rest) for width in (8, 16) for rest in (("dense", None, 0.1), ("dsl", "50%", 0.1))]
+    panels = panels_of(outcomes(*runs))
+    assert [told(panel) for panel in panels] == [
+        ("one, mf, width 8", ["dense", "dsl, 50%"]),
+        ("one, mf, width 16", ["dense", "dsl, 50%"]),
+    ]
+
+
+def test_what_else_tells_groups_apart_is_in_their_labels(outcomes):
+    runs = [("one", "mf", 8, "dsl", "50%", rate) for rate in (0.1, 0.2)]
+    (panel,) = panels_of(outcomes(*runs))
+    assert panel.dense is None
+    assert panel.reference is panel.groups[0]
+    assert [panel.label(group) for group in panel.groups] == [
+        "dsl, 50%, learning_rate 0.1",
+        "dsl, 50%, learning_rate 0.2",
+    ]
+    assert panel.label(panel.groups[1], budget=False, without="training.learning_rate") == "dsl"
