@@ -6,6 +6,7 @@ import pytest
 
 from resprout.reports.significance import Comparison
 from resprout.reports.verdicts import verdicts
+from resprout.study.panels import Panel
 from resprout.study.results import Group, Outcome
 
 
@@ -36,7 +37,7 @@ def group(method, training=1.0, inference=1.0, memory=1.0, slots=100, epochs=10)
 )
 def test_verdicts(costs, difference, expected):
     dense, other = group("dense"), group("dsl", *costs)
-    (row,) = verdicts([dense, other], dense, [None, difference]).rows
+    (row,) = verdicts(Panel("", "recall@20", [dense, other]), dense, [None, difference]).rows
     texts = [cell.text for cell in row]
     assert texts[:2] == ["dsl", "50%"]
     assert (texts[2], *texts[5:]) == expected

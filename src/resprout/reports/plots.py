@@ -92,6 +92,8 @@ def multiples(
                 axes.plot(xs, ys, style, color=COLOURS[k % len(COLOURS)], marker=marker, markersize=4.5, label=label)
             if x.log:
                 _log_axis(axes, "x")
+            elif all(float(value).is_integer() for xs, _ in series.values() for value in xs):
+                axes.xaxis.get_major_locator().set_params(integer=True)
             if y.log:
                 _log_axis(axes, "y")
             if panel:

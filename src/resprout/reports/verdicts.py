@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from resprout.reports.significance import Comparison
 from resprout.reports.tables import Cell, Table
-from resprout.study.results import Group
+from resprout.study.panels import Panel
+from resprout.study.results import Group, heads
 
 VERDICTS = (
     "Problem 1 of the DSL paper wants training, inference (executed multiply-adds) and memory (peak of tables in "
@@ -19,20 +20,18 @@ _COSTS = {
 }
 
 
-def verdicts(groups: Sequence[Group], dense: Group, differences: Sequence[Comparison | None]) -> Table:
+def verdicts(panel: Panel, dense: Group, differences: Sequence[Comparison | None]) -> Table:
     """A line for each group but the dense one: which costs are lower than its, and the answers to `VERDICTS`."""
     rows = []
-    for group, difference in zip(groups, differences, strict=True):
+    for group, difference in zip(panel.groups, differences, strict=True):
         if group is dense or difference is None:
             continue
         lower = [name for name, path in _COSTS.items() if group.spread(*path).mean < dense.spread(*path).mean]
         equal = difference.difference >= 0 or difference.p_value >= 0.05
         fewer = group.spread("budget", "slots").mean < dense.spread("budget", "slots").mean
         in_time = group.spread("epochs", "chosen").mean <= dense.spread("epochs", "chosen").mean
-        result = group.runs[0].result
         cells = (
-            result["method"],
-            result["budget"]["limit"] or "",
+            *group.name(panel.settings),
             ", ".join(lower) or "none",
             f"{difference.difference:+.4f}",
             f"{difference.p_value:.2g}",
@@ -41,5 +40,6 @@ def verdicts(groups: Sequence[Group], dense: Group, differences: Sequence[Compar
             "yes" if equal and fewer and in_time else "no",
         )
         rows.append([Cell(text) for text in cells])
-    columns = ("method", "budget", "costs below dense", "difference", "p", "equal", "Problem 1", "winning ticket")
-    return Table("verdicts", "Verdicts", columns, rows, 3)
+    texts = (*heads(panel.settings), "costs below dense")
+    columns = (*texts, "difference", "p", "equal", "Problem 1", "winning ticket")
+    return Table("verdicts", "Verdicts", columns, rows, len(texts))

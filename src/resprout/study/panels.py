@@ -59,10 +59,18 @@ def panels_of(outcomes: Sequence[Outcome]) -> list[Panel]:
     parts: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         parts.setdefault(repr([outcome.point[key] for key in keys]), []).append(outcome)
-    return [_panel(part, keys) for part in parts.values()]
+    names = [_name(part[0]) for part in parts.values()]
+    return [
+        _panel(part, keys if names.count(name) > 1 else ()) for name, part in zip(names, parts.values(), strict=True)
+    ]
+
+
+def _name(outcome: Outcome) -> str:
+    return f"{outcome.result['dataset']}, {outcome.result['backbone']}"
 
 
 def _panel(outcomes: Sequence[Outcome], keys: Sequence[str]) -> Panel:
+    """keys: those that tell it from others of the same data and backbone."""
     first = outcomes[0]
     told = [
         f"{key.rpartition('.')[2]} {first.point[key]}"
@@ -70,6 +78,6 @@ def _panel(outcomes: Sequence[Outcome], keys: Sequence[str]) -> Panel:
         if key not in ("data.source", "backbone.name", "training.monitor", "evaluation.protocol")
         and first.point[key] is not None
     ]
-    title = ", ".join([first.result["dataset"], first.result["backbone"], *told])
+    title = ", ".join([_name(first), *told])
     monitor = RunFolder(first.folder).settings().training.monitor
     return Panel(title, monitor, groups_of(outcomes))
