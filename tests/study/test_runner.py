@@ -55,7 +55,8 @@ def test_what_fails_is_reported_and_the_others_go_on(study_file, tmp_path):
     assert failure.message.startswith("resprout: error: budget 300B is too small: the index of 70 rows")
 
 
-def test_an_interrupted_study_equals_an_undisturbed_one(study_file, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_study_equals_an_undisturbed_one(study_file, tmp_path, how):
     file = study_file(GRID + 'set = { "training.epochs" = 60, "training.patience" = 0 }')
     whole, halves = StudyFolder(tmp_path / "whole"), StudyFolder(tmp_path / "halves")
     study, _ = run(file, whole)
@@ -66,7 +67,7 @@ def test_an_interrupted_study_equals_an_undisturbed_one(study_file, tmp_path):
     checkpoint = halves.run(study.runs[1].key).checkpoint / "last.safetensors"
     while process.poll() is None and not checkpoint.exists():
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, how)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted; the same command goes on" in said

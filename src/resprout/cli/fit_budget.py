@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resprout.cli.workers import Jobs, OnCluster, Threads, workers_of
+from resprout.cli.workers import Jobs, OnCluster, Threads, stopped_cleanly, workers_of
 
 if TYPE_CHECKING:
     from resprout.study.fit import Point
@@ -51,10 +51,8 @@ def fit_budget(
         how = "within" if point.fits else "below"
         typer.echo(f"{point.share:g} %: {100 * point.loss:+.2f} % lost, {how} the margin", err=True)
 
-    try:
+    with stopped_cleanly():
         found = fit_budget(search, folder, workers, lambda _: None, told_point)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("the same command goes on") from None
     rows = [
         (
             f"{point.share:g} %",

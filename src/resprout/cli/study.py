@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from resprout.cli.workers import Jobs, OnCluster, Threads, workers_of
+from resprout.cli.workers import Jobs, OnCluster, Threads, stopped_cleanly, workers_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,11 +47,8 @@ def run(
     workers = workers_of(folder, jobs, threads, cluster)
     folder.claim(study, file.read_text("utf-8"))
     watch = _Watcher(folder)
-    try:
-        with watch:
-            progress = run_study(chosen, folder, workers, watch.told)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("the same command goes on") from None
+    with stopped_cleanly(), watch:
+        progress = run_study(chosen, folder, workers, watch.told)
     if progress.done:
         _print([folder.path])
     for failure in progress.failed:

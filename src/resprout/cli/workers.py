@@ -1,5 +1,8 @@
-"""Options that say where the runs of a study are trained."""
+"""Where the runs of a study are trained: options for it, and how all of them are stopped."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,3 +40,19 @@ def workers_of(folder: "StudyFolder", jobs: int | None, threads: int | None, clu
     from resprout.study.cluster import RayCluster
 
     return RayCluster(folder, jobs, threads or 1)
+
+
+@contextmanager
+def stopped_cleanly() -> Iterator[None]:
+    """Ctrl-C and SIGTERM, which reach this process alone, end in a KeyboardInterrupt that says how to go on."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command goes on") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
