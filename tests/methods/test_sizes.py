@@ -7,20 +7,20 @@ from torch import nn
 from torch.nn import functional
 
 from resprout.budget import Shape
-from resprout.kernels.contract import AdamStep
 from resprout.kernels.select import choose
 from resprout.methods import autoemb, esapn, sizes
 from resprout.tables import autograd
 from resprout.tables.build import build_tables
 from resprout.tables.initial import Start
 from resprout.tables.mixed import sizes_of
+from resprout.tables.update import Update
 
 ROWS, WIDTH, RATE = 12, 9, 0.5
 SIZES = (2, 4, 9)
 IDS = np.array([3, 3, 0, 11, 7], np.int32)
 DEGREES = np.array([1, 5, 2, 2, 40, 0, 7, 1, 9, 3, 3, 12])
 # with no memory and an epsilon that hides the second moment, Adam is plain gradient descent of rate RATE
-PLAIN = AdamStep(size=RATE * 1e6, root=1.0, beta_1=0.0, beta_2=0.0, epsilon=1e6)
+PLAIN = Update(RATE * 1e6, 1, beta_1=0.0, beta_2=0.0, epsilon=1e6)
 
 
 def make(mixer=None, seed=0):
@@ -93,7 +93,7 @@ def test_rows_and_their_gradients(kind, written_out):
     of_mixer = [weights.grad.clone() for weights in mixer.parameters()]
     mixer.zero_grad()
     autograd.rows(table, IDS).pow(3).sum().backward()
-    table.adam(PLAIN)
+    table.update(PLAIN)
     np.testing.assert_allclose(table.values, torch.cat(expected, 1), atol=1e-5)
     for weights, gradient in zip(mixer.parameters(), of_mixer, strict=True):
         np.testing.assert_allclose(weights.grad, gradient, atol=1e-5)

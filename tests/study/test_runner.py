@@ -57,15 +57,21 @@ def test_what_fails_is_reported_and_the_others_go_on(study_file, tmp_path):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_study_equals_an_undisturbed_one(study_file, tmp_path, how):
-    file = study_file(GRID + 'set = { "training.epochs" = 60, "training.patience" = 0 }')
+    set_ = '{ "budget.limit" = "50%", "training.epochs" = 150, "training.patience" = 0 }'
+    file = study_file(f'[[grid]]\nset = {set_}\naxes."method.name" = ["narrow", "one_shot"]\n')
     whole, halves = StudyFolder(tmp_path / "whole"), StudyFolder(tmp_path / "halves")
     study, _ = run(file, whole)
     command = [sys.executable, "-m", "resprout.cli.main", "study", "run", file, "--out", halves.path, "--jobs", "2"]
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # tests may run in the background
     )
-    checkpoint = halves.run(study.runs[1].key).checkpoint / "last.safetensors"
-    while process.poll() is None and not checkpoint.exists():
+    checkpoints = [halves.run(run.key).checkpoint / "last.safetensors" for run in study.runs]
+    while process.poll() is None and not any(checkpoint.exists() for checkpoint in checkpoints):
         time.sleep(0.02)
     os.killpg(process.pid, how)
     _, said = process.communicate(timeout=60)

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from resprout.budget import Shape
-from resprout.kernels.contract import AdamStep
 from resprout.kernels.select import choose
 from resprout.tables import autograd
 from resprout.tables.dense import DenseTable
 from resprout.tables.initial import Start
 from resprout.tables.packed import PackedTable, move_key, move_slots, random_scores
+from resprout.tables.update import Update
 
 START = Start("normal", 0.1, 3)
 
@@ -64,7 +64,7 @@ def test_moves_keep_the_number_of_slots_and_drop_the_smallest():
 def test_moves_take_moments_along_and_new_slots_start_at_zero():
     table = make()
     autograd.rows(table, np.arange(50, dtype=np.int32)).sum().backward()
-    table.adam(AdamStep(0.01, 1.0, 0.9, 0.999, 1e-8))
+    table.update(Update(0.01, 10**6))
     table.clear_gradient()
     assert (table.moments[0] != 0).all()
     moved = move_slots([table], [random_scores(table.shape, 1, table.backend)], 60)
@@ -109,7 +109,7 @@ def test_training_state_is_what_the_layout_says():
 LARGE = """
 import numpy as np
 from resprout.budget import Shape
-from resprout.kernels.contract import AdamStep
+from resprout.tables.update import Update
 from resprout.kernels.select import choose
 from resprout.tables import autograd
 from resprout.tables.initial import Start
@@ -121,7 +121,7 @@ def life(rows, slots):
     ids = np.arange(0, rows, max(1, rows // 5000), dtype=np.int32)
     for step in (1, 2):
         autograd.rows(table, ids).square().sum().backward()
-        table.adam(AdamStep(0.01, 1.0, 0.9, 0.999, 1e-8))
+        table.update(Update(0.01, 10**6))
         move_slots([table], [table.gradient_blocks], slots // 4)
         table.clear_gradient()
     return table

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from resprout.budget import Shape
-from resprout.kernels.contract import AdamStep
 from resprout.kernels.select import choose
 from resprout.tables import autograd
 from resprout.tables.build import build_tables
 from resprout.tables.initial import Start
 from resprout.tables.packed import PackedTable
 from resprout.tables.prefix import PrefixTable
+from resprout.tables.update import Update
 
 ROWS = 40
-STEP = AdamStep(0.1, 1.0, 0.9, 0.999, 1e-8)
+STEP = Update(0.1, 10**6)
 
 
 def falling(shape, seed=0):
@@ -55,7 +55,7 @@ def test_it_trains_to_the_same_bits(width, monkeypatch):
     for _ in range(3):
         for table in (prefix, packed):
             (autograd.rows(table, ids).pow(3).sum() + autograd.half_squares(table)).backward()
-            table.adam(STEP)
+            table.update(STEP)
             table.clear_gradient()
     np.testing.assert_array_equal(rows(prefix), rows(packed))
     for mine, other in zip(prefix.moments, packed.moments, strict=True):

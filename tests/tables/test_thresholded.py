@@ -5,16 +5,16 @@ import pytest
 import torch
 
 from resprout.budget import Shape
-from resprout.kernels.contract import AdamStep
 from resprout.kernels.select import choose
 from resprout.tables import autograd
 from resprout.tables.build import build_tables
 from resprout.tables.initial import Start
+from resprout.tables.update import Update
 
 ROWS, WIDTH, RATE = 30, 7, 0.5
 IDS = np.array([3, 3, 0, 29, 12], np.int32)
 # with no memory and an epsilon that hides the second moment, Adam is plain gradient descent of rate RATE
-PLAIN = AdamStep(size=RATE * 1e6, root=1.0, beta_1=0.0, beta_2=0.0, epsilon=1e6)
+PLAIN = Update(RATE * 1e6, 1, beta_1=0.0, beta_2=0.0, epsilon=1e6)
 
 
 def make(of, start=-2.0, pull=0.0):
@@ -45,7 +45,7 @@ def test_reads_and_gradients(of, pull):
     expected = cut(values, logits)[torch.from_numpy(IDS).long()].pow(3).sum() + pull * logits.pow(2).sum() / 2
     expected.backward()
     autograd.rows(table, IDS).pow(3).sum().backward()
-    table.adam(PLAIN)
+    table.update(PLAIN)
     table.clear_gradient()
     after = [torch.from_numpy(a).double() for a in (table.values, logits_of(table))]
     for before, now in zip((values, logits), after, strict=True):
@@ -72,7 +72,7 @@ def test_its_arrays_give_it_back():
     table, other = make("row"), make("table")
     for _ in range(3):
         autograd.rows(table, IDS).pow(2).sum().backward()
-        table.adam(AdamStep(0.1, 1.0, 0.9, 0.999, 1e-8))
+        table.update(Update(0.1, 10**6))
         table.clear_gradient()
     other.load_arrays({kind: array.copy() for kind, array in table.arrays(training=True).items()})
     for kind, array in table.arrays(training=True).items():

@@ -13,6 +13,7 @@ from resprout.data import Split
 from resprout.errors import BudgetExceeded, RunError, SettingsError, TrainingError
 from resprout.serving.recommender import model_of
 from resprout.training import run
+from resprout.training.checkpoint import Checkpoints
 from resprout.training.observers import Observer
 from resprout.training.prepare import load_dataset, measure
 from resprout.training.settings import read_toml
@@ -49,6 +50,29 @@ def test_interrupted_and_resumed_equals_uninterrupted(settings, tmp_path, method
         except Stop:
             stops += 1
     assert stops >= 3
+    assert files_of(tmp_path / "halves") == files_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_stop_beside_a_checkpoint_loses_no_record(settings, tmp_path, monkeypatch, after):
+    chosen = settings("dsl")
+    run.start(chosen, tmp_path / "whole", Observer())
+    save, saved = Checkpoints.save, []
+
+    def stopping(self, *state):
+        if after:
+            save(self, *state)
+        saved.append(state)
+        if len(saved) == 2:
+            raise Stop
+        if not after:
+            save(self, *state)
+
+    monkeypatch.setattr(Checkpoints, "save", stopping)
+    with pytest.raises(Stop):
+        run.start(chosen, tmp_path / "halves", Observer())
+    monkeypatch.setattr(Checkpoints, "save", save)
+    run.resume(tmp_path / "halves", Observer())
     assert files_of(tmp_path / "halves") == files_of(tmp_path / "whole")
 
 
@@ -189,6 +213,15 @@ def test_a_folder_that_holds_another_run_is_left_alone(settings, tmp_path):
     with pytest.raises(RunError, match="holds another run"):
         run.start(settings("dense"), tmp_path / "run", Observer())
     assert files_of(tmp_path / "run") == before
+
+
+def test_what_a_kill_has_left_half_written_is_removed(settings, tmp_path):
+    with pytest.raises(Stop):
+        run.start(settings("dense"), tmp_path / "run", StopAt(9))
+    left = tmp_path / "run" / "checkpoint" / ".last.safetensors.77.part"
+    left.write_bytes(b"half")
+    run.resume(tmp_path / "run", Observer())
+    assert not left.exists()
 
 
 def test_resuming_a_finished_run_gives_its_result(settings, tmp_path):

@@ -116,6 +116,12 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
         sync_folder(path.parent)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Removes what kills have left half-written under `folder`, whose only writer this process must be."""
+    for part in folder.rglob(".*.part"):
+        part.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Nothing; what goes wrong with the disk while `path` is written becomes a RunError."""

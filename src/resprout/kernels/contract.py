@@ -136,6 +136,19 @@ class AdamStep(NamedTuple):
     epsilon: float
 
 
+class RowStep(NamedTuple):
+    """One step with a second moment for each row and none of first order (as Adam with beta_1 = 0, by row).
+
+    rate: learning rate; root: 1 / sqrt(1 - beta_2^t); key: 32 bits from which numbers are rounded at random.
+    """
+
+    rate: float
+    root: float
+    beta_2: float
+    epsilon: float
+    key: int
+
+
 ScoreBlocks = Callable[[], Iterator[tuple[int, F32]]]
 """Each call yields (first row, float32 `[some rows, width]`) from a table's first row to its last, always the same."""
 
@@ -186,6 +199,17 @@ class Backend(Protocol):
 
         gradients: float32 `[some rows, width]`, passed over where there is no slot; moments: `[slots]`.
         """
+
+    def update_int8(self, rows: Int8Rows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
+        """Values and scales of rows from `first` on, and their second moments `[rows]`, in place.
+
+        A row's moment follows the mean square of its gradient. Values are rounded up or down at random, so that their
+        mean is what they would be unrounded; the scale is the power of two that the largest of them needs. A row whose
+        gradient is 0 stays as it is, but for its moment.
+        """
+
+    def update_half(self, rows: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
+        """As `update_int8`, for float16 rows, in which each value has a scale of its own."""
 
     def fill_dense(self, key: int, uniform: bool, scale: float, first: int, out: F32) -> None:
         """Rows from `first` on of the starting values of the table `key`, each a function of key and position alone.

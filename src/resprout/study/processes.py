@@ -1,7 +1,6 @@
 """Runs of a study side by side on this machine, each in a process of its own."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -48,7 +47,7 @@ class Processes:
     def stop(self) -> None:
         """See `runner.Workers`."""
         for process in self._running.values():
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # one that was started in the background is deaf to Ctrl-C
         end = time.monotonic() + _PATIENCE_SECONDS
         for process in self._running.values():
             try:

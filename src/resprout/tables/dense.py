@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resprout.budget import Shape
-from resprout.kernels.contract import F32, AdamStep, Backend, DenseRows, ScoreBlocks
+from resprout.kernels.contract import F32, Backend, DenseRows, ScoreBlocks
 from resprout.tables.initial import Start
 from resprout.tables.table import Table, aligned_empty
+from resprout.tables.update import Update
 
 
 class DenseTable(Table):
@@ -52,12 +53,12 @@ class DenseTable(Table):
         values = self.stored.values.reshape(-1)
         return float(np.dot(values, values))
 
-    def adam(self, step: AdamStep) -> None:
-        """See `Table.adam`."""
+    def update(self, by: Update) -> None:
+        """See `Table.update`."""
         moment_1, moment_2 = self.moments
         for first, gradients in self.gradient_blocks():
             its = slice(first, first + len(gradients))
-            self.backend.adam_dense(self.values[its], moment_1[its], moment_2[its], gradients, step)
+            self.backend.adam_dense(self.values[its], moment_1[its], moment_2[its], gradients, by.adam)
 
     def arrays(self, training: bool) -> dict[str, NDArray[Any]]:
         """See `Table.arrays`."""

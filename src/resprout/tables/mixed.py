@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 
 from resprout.budget import MemoryUse, Shape
-from resprout.kernels.contract import F32, AdamStep, Backend, DenseRows
+from resprout.kernels.contract import F32, Backend, DenseRows
 from resprout.tables.dense import DenseTable
 from resprout.tables.initial import Start
 from resprout.tables.table import aligned_empty
+from resprout.tables.update import Update
 
 Mixer = Callable[[Sequence[torch.Tensor], torch.Tensor], torch.Tensor]
 """From pieces `[rows, size]`, one for each size, and weights `[rows, sizes]` to rows `[rows, width]`."""
@@ -89,15 +90,15 @@ class MixedTable(DenseTable):
         chances = np.maximum(self.chances[first:last], _LEAST)
         return chances[:, np.searchsorted(self.sizes, np.arange(self.shape.width), side="right")]
 
-    def adam(self, step: AdamStep) -> None:
-        """See `Table.adam`: of the pieces; the gradients of the mixer, a network, are added to its own.
+    def update(self, by: Update) -> None:
+        """See `Table.update`: of the pieces; the gradients of the mixer, a network, are added to its own.
 
         The rows as they are read stay: they are made anew by `refresh`.
         """
         pieces = [piece.detach().requires_grad_() for piece in self.pieces()]
         torch.autograd.backward(self._mixed(pieces), self.whole_gradient())
         gradients = [torch.zeros_like(piece) if piece.grad is None else piece.grad for piece in pieces]
-        self.backend.adam_dense(self.values, *self.moments, torch.cat(gradients, 1).numpy(), step)
+        self.backend.adam_dense(self.values, *self.moments, torch.cat(gradients, 1).numpy(), by.adam)
 
     def arrays(self, training: bool) -> dict[str, NDArray[Any]]:
         """See `Table.arrays`."""

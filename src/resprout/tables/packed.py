@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resprout.budget import Shape, mask_row_bytes, start_bytes
-from resprout.kernels.contract import F32, AdamStep, Backend, Mask, PackedRows, ScoreBlocks
+from resprout.kernels.contract import F32, Backend, Mask, PackedRows, ScoreBlocks
 from resprout.rng import stream_key
 from resprout.tables.initial import Start
 from resprout.tables.slots import SlotTable, row_starts
 from resprout.tables.table import aligned_empty, block_rows, row_blocks
+from resprout.tables.update import Update
 
 
 class PackedTable(SlotTable):
@@ -43,10 +44,10 @@ class PackedTable(SlotTable):
         """See `Table.stored`."""
         return self._rows
 
-    def adam(self, step: AdamStep) -> None:
-        """See `Table.adam`."""
+    def update(self, by: Update) -> None:
+        """See `Table.update`."""
         for first, gradients in self.gradient_blocks():
-            self.backend.adam_packed(self._rows, *self.moments, first, gradients, step)
+            self.backend.adam_packed(self._rows, *self.moments, first, gradients, by.adam)
 
     def take_weights(self, weights: ScoreBlocks) -> None:
         """See `Table.take_weights`."""

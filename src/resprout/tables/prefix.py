@@ -4,10 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resprout.budget import Shape, start_bytes
-from resprout.kernels.contract import LANES, AdamStep, Backend, Mask, PackedRows, PrefixRows, ScoreBlocks
+from resprout.kernels.contract import LANES, Backend, Mask, PackedRows, PrefixRows, ScoreBlocks
 from resprout.tables.initial import Start
 from resprout.tables.packed import no_positions
 from resprout.tables.slots import SlotTable, row_starts
+from resprout.tables.update import Update
 
 
 class PrefixTable(SlotTable):
@@ -47,13 +48,13 @@ class PrefixTable(SlotTable):
         """See `Table.stored`."""
         return self._rows
 
-    def adam(self, step: AdamStep) -> None:
-        """See `Table.adam`: as that of a packed table, whose mask is made block by block."""
+    def update(self, by: Update) -> None:
+        """See `Table.update`: as that of a packed table, whose mask is made block by block."""
         starts, values = self._rows
         for first, gradients in self.gradient_blocks():
             its = starts[first : first + len(gradients) + 1]
             packed = PackedRows(prefixes(np.diff(its), self.shape), its, values)
-            self.backend.adam_packed(packed, *self.moments, 0, gradients, step)
+            self.backend.adam_packed(packed, *self.moments, 0, gradients, by.adam)
 
     def take_weights(self, weights: ScoreBlocks) -> None:
         """See `Table.take_weights`."""

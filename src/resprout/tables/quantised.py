@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from resprout.budget import Shape
 from resprout.kernels.contract import (
     F32,
-    AdamStep,
     Backend,
     HalfRows,
     Int8Rows,
@@ -21,6 +20,7 @@ from resprout.kernels.contract import (
 from resprout.tables.packed import flags, no_positions
 from resprout.tables.slots import RowsTable
 from resprout.tables.table import Table
+from resprout.tables.update import Update
 
 _LARGEST_HALF = np.finfo(np.float16).max
 
@@ -42,8 +42,8 @@ class QuantisedTable(Table):
         """See `Table.slots`."""
         return self.shape.weights
 
-    def adam(self, step: AdamStep) -> None:
-        """See `Table.adam`: there is none."""
+    def update(self, by: Update) -> None:
+        """See `Table.update`: there is none."""
         raise NotImplementedError("a quantised table is not trained")
 
     def take_weights(self, weights: ScoreBlocks) -> None:

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from resprout.budget import MemoryUse, Shape
-from resprout.kernels.contract import F32, I32, AdamStep, Backend, Rows, ScoreBlocks
+from resprout.kernels.contract import F32, I32, Backend, Rows, ScoreBlocks
 from resprout.tables.gradients import Gradient
+from resprout.tables.update import Update
 
 # A block of gradients should stay in the second-level caches between its making and its use: 1 MiB at width 64.
 BLOCK_VALUES = 1 << 18
@@ -44,8 +45,8 @@ class Table(ABC):
         """Weights that exist."""
 
     @abstractmethod
-    def adam(self, step: AdamStep) -> None:
-        """One step of Adam with the sum of the pending gradients, which stay."""
+    def update(self, by: Update) -> None:
+        """An update with the sum of the pending gradients, which stay: Adam, where a table's kind has no other rule."""
 
     @abstractmethod
     def arrays(self, training: bool) -> dict[str, NDArray[Any]]:

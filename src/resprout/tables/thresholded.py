@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resprout.budget import MemoryUse, Shape
-from resprout.kernels.contract import F32, AdamStep, Backend, DenseRows
+from resprout.kernels.contract import F32, Backend, DenseRows
 from resprout.tables.dense import DenseTable
 from resprout.tables.table import aligned_empty
+from resprout.tables.update import Update
 
 _LOGITS = ("logits", "logit_moment_1", "logit_moment_2")
 
@@ -52,8 +53,8 @@ class ThresholdedTable(DenseTable):
         scores: F32 = np.exp(np.abs(self.values[its]) - _sigmoid(self._logits[self._logits_of(its)]))
         return scores
 
-    def adam(self, step: AdamStep) -> None:
-        """See `Table.adam`: of weights and thresholds."""
+    def update(self, by: Update) -> None:
+        """See `Table.update`: of weights and thresholds."""
         moment_1, moment_2 = self.moments
         of_logits = self.pull * self._logits
         shared = tuple(axis for axis, size in enumerate(of_logits.shape) if size == 1)
@@ -65,8 +66,8 @@ class ThresholdedTable(DenseTable):
             slopes *= 1 - slopes
             taken = gradients * signs
             of_logits[by_row] -= slopes * taken.sum(shared, keepdims=True)
-            self.backend.adam_dense(self.values[its], moment_1[its], moment_2[its], taken * signs, step)
-        self.backend.adam_dense(self._logits, *self._logit_moments, of_logits, step)
+            self.backend.adam_dense(self.values[its], moment_1[its], moment_2[its], taken * signs, by.adam)
+        self.backend.adam_dense(self._logits, *self._logit_moments, of_logits, by.adam)
         self._cut()
 
     def arrays(self, training: bool) -> dict[str, NDArray[Any]]:

@@ -78,8 +78,9 @@ def train(task: Task, progress: Progress, observer: Observer) -> Progress:
             if metrics:
                 progress = progress.judged(metrics[task.settings.monitor])
             is_best = bool(metrics) and progress.best_epoch == progress.epochs
-            task.save(progress, is_best)
+            # first the record, which is dropped again if the checkpoint is not reached
             observer.epoch(_record(task, progress, loss, metrics, is_best))
+            task.save(progress, is_best)
     finally:
         observer.end()
     return progress

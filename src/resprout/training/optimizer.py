@@ -1,6 +1,5 @@
 """Adam over a model: by row blocks in place over its tables, by torch over its network; the rate is the loop's."""
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -8,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from resprout.backbones.backbone import Backbone
-from resprout.kernels.contract import AdamStep
+from resprout.tables.update import Update
 from resprout.training.settings import TrainingSettings
 
 _STATE = {"exp_avg": "moment_1", "exp_avg_sq": "moment_2", "step": "updates"}
@@ -31,11 +30,9 @@ class Optimizer:
     def update(self, rate: float, step: int) -> None:
         """Update number `step` (from 1) with the pending gradients, which stay."""
         settings = self._settings
-        size = rate / (1 - settings.beta_1**step)
-        root = 1 / math.sqrt(1 - settings.beta_2**step)
-        adam = AdamStep(size, root, settings.beta_1, settings.beta_2, settings.epsilon)
+        by = Update(rate, step, settings.beta_1, settings.beta_2, settings.epsilon, settings.seed)
         for table in self._model.tables.values():
-            table.adam(adam)
+            table.update(by)
         if self._network is not None:
             share = 1.0 if settings.network_rate is None else settings.network_rate / settings.learning_rate
             self._network.param_groups[0]["lr"] = rate * share

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from resprout import catalog, data
-from resprout.artifact.files import write_json
+from resprout.artifact.files import remove_unfinished, write_json
 from resprout.artifact.format import ModelParts, save_model
 from resprout.backbones.backbone import Backbone
 from resprout.data.batches import Batches
@@ -103,6 +103,7 @@ class _Run:
     def go_on(self) -> dict[str, Any]:
         """Trains what is left of the run, stage by stage and phase by phase."""
         memory.reset_peak()
+        remove_unfinished(self.folder.path)
         at = self.checkpoints.load()
         self.metrics_file.keep(self._epochs_by_part(at))
         while (part := self._next(at.done)) is not None:

@@ -1,0 +1,120 @@
+"""Rows of few bits, updated in float32 and rounded up or down at random; see `reference.rounded`."""
+
+import math
+
+import numpy as np
+from numba import njit, prange
+
+from resprout.kernels.contract import F32, HalfRows, Int8Rows, RowStep
+
+_ROWS_PER_TASK = 64
+
+
+def update_int8(rows: Int8Rows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
+    """See `contract.Backend.update_int8`."""
+    _update_int8(rows.values, rows.scales, moments, first, gradients, *_numbers(step))
+
+
+def update_half(rows: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
+    """See `contract.Backend.update_half`."""
+    _update_half(rows.bits, moments, first, gradients, *_numbers(step))
+
+
+def _numbers(step: RowStep) -> tuple[np.float32, np.float32, np.float32, np.float32, np.float32, np.uint32]:
+    numbers = (step.rate, step.root, step.beta_2, 1 - step.beta_2, step.epsilon)
+    return *map(np.float32, numbers), np.uint32(step.key)  # type: ignore[return-value]  # five of them
+
+
+@njit(inline="always")
+def _bits(key: np.uint32, counter: int) -> np.uint32:
+    z = np.uint32(key + np.uint32(counter))
+    z = np.uint32(np.uint32(z ^ (z >> np.uint32(16))) * np.uint32(0x85EBCA6B))
+    z = np.uint32(np.uint32(z ^ (z >> np.uint32(13))) * np.uint32(0xC2B2AE35))
+    return np.uint32(z ^ (z >> np.uint32(16)))
+
+
+@njit(inline="always")
+def _square(gradient: F32) -> np.float32:
+    """Mean square of a row's gradient, in eight sums, so that vectors can be used."""
+    width, whole = gradient.size, gradient.size // 8 * 8
+    sums = np.zeros(8, np.float64)
+    for k in range(0, whole, 8):
+        for lane in range(8):
+            value = np.float64(gradient[k + lane])
+            sums[lane] += value * value
+    total = sums.sum()
+    for k in range(whole, width):
+        total += np.float64(gradient[k]) * np.float64(gradient[k])
+    return np.float32(total / width)
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def _update_int8(
+    values: np.ndarray, scales: F32, moments: F32, first: int, gradients: F32, rate: np.float32, root: np.float32,
+    beta: np.float32, other: np.float32, epsilon: np.float32, key: np.uint32,
+) -> None:  # fmt: skip
+    rows, width = gradients.shape
+    for part in prange(-(-rows // _ROWS_PER_TASK)):
+        updated = np.empty(width, np.float32)
+        for at in range(part * _ROWS_PER_TASK, min(rows, (part + 1) * _ROWS_PER_TASK)):
+            row, gradient = first + at, gradients[at]
+            square = _square(gradient)
+            moment = beta * moments[row] + other * square
+            moments[row] = moment
+            if not square > 0:
+                continue
+            size, old, own = rate / (np.sqrt(moment) * root + epsilon), scales[row], values[row]
+            largest = np.float32(0)
+            for k in range(width):
+                value = np.float32(own[k]) * old - size * gradient[k]
+                updated[k] = value
+                largest = max(largest, abs(value))
+            if largest == 0:
+                scales[row] = 0
+                own[:] = 0
+                continue
+            fraction, exponent = math.frexp(largest / np.float32(127))
+            if fraction == 0.5:
+                exponent -= 1
+            exponent = max(exponent, -126)
+            scales[row] = np.float32(math.ldexp(1.0, exponent))
+            inverse = np.float32(math.ldexp(1.0, -exponent))
+            for k in range(width):
+                chance = np.float32(_bits(key, row * width + k) >> np.uint32(16)) * np.float32(1 / 65536)
+                own[k] = np.int8(np.int32((updated[k] * inverse + np.float32(128)) + chance) - 128)
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def _update_half(
+    bits: np.ndarray, moments: F32, first: int, gradients: F32, rate: np.float32, root: np.float32,
+    beta: np.float32, other: np.float32, epsilon: np.float32, key: np.uint32,
+) -> None:  # fmt: skip
+    rows, width = gradients.shape
+    for part in prange(-(-rows // _ROWS_PER_TASK)):
+        updated = np.empty(width, np.float32)
+        as_bits = updated.view(np.int32)
+        for at in range(part * _ROWS_PER_TASK, min(rows, (part + 1) * _ROWS_PER_TASK)):
+            row, gradient = first + at, gradients[at]
+            square = _square(gradient)
+            moment = beta * moments[row] + other * square
+            moments[row] = moment
+            if not square > 0:
+                continue
+            size, own = rate / (np.sqrt(moment) * root + epsilon), bits[row]
+            for k in range(width):
+                as_bits[k] = np.int32(own[k] & 0x7FFF) << 13
+            for k in range(width):
+                # 2^112: exponents of a half are 112 less; subnormal ones come right too
+                value = updated[k] * np.float32(5192296858534827628530496329220096.0)
+                updated[k] = (-value if own[k] & 0x8000 else value) - size * gradient[k]
+            for k in range(width):
+                chance = np.int32(_bits(key, row * width + k) >> np.uint32(19))
+                # a NaN stays above all numbers here, and the loss is one in the next step
+                magnitude = min(as_bits[k] & np.int32(0x7FFFFFFF), np.int32(0x477FE000))
+                if magnitude >= np.int32(0x38800000):
+                    # the exponent is 112 less in a half, and 13 bits of the fraction go
+                    half = min((magnitude + chance - np.int32(0x38000000)) >> 13, 0x7BFF)
+                else:
+                    smallest = np.float64(abs(updated[k])) * 16777216.0
+                    half = np.int32(smallest + np.float64(chance) / 8192.0)
+                own[k] = np.uint16(half | ((as_bits[k] >> 16) & 0x8000))

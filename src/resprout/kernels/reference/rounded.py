@@ -1,0 +1,67 @@
+"""Rows of few bits, updated in float32 and rounded up or down at random, one value at a time.
+
+Rounding at random keeps what many small steps add up to, where rounding to the nearest would lose each of them
+(Gupta et al., ICML 2015, section 3.1).
+"""
+
+import math
+
+import numpy as np
+
+from resprout.kernels.contract import F32, HalfRows, Int8Rows, RowStep
+
+_WORD = 1 << 32
+_LARGEST_HALF = np.float32(65504)
+
+
+def update_int8(rows: Int8Rows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
+    """See `contract.Backend.update_int8`."""
+    for row, gradient in enumerate(gradients, first):
+        if not _moment_moves(moments, row, gradient, step):
+            continue
+        updated = rows.values[row] * rows.scales[row] - _rate(moments[row], step) * gradient
+        scale = _scale(float(np.abs(updated).max()))
+        rows.scales[row] = scale
+        for column, value in enumerate(updated):
+            chance = np.float32(_bits(step.key, row * len(gradient) + column) >> 16) / np.float32(1 << 16)
+            rows.values[row, column] = int((value / scale + np.float32(128)) + chance) - 128 if scale else 0
+
+
+def update_half(rows: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
+    """See `contract.Backend.update_half`."""
+    values = rows.bits.view(np.float16)
+    for row, gradient in enumerate(gradients, first):
+        if not _moment_moves(moments, row, gradient, step):
+            continue
+        updated = values[row].astype(np.float32) - _rate(moments[row], step) * gradient
+        for column, value in enumerate(updated):
+            size = float(min(abs(value), _LARGEST_HALF))
+            unit = 2.0 ** max(math.frexp(size)[1] - 11, -24)  # between this number and the next one
+            chance = (_bits(step.key, row * len(gradient) + column) >> 19) / (1 << 13)
+            rounded = min(math.floor(size / unit + chance) * unit, float(_LARGEST_HALF))
+            values[row, column] = math.copysign(rounded, value)
+
+
+def _moment_moves(moments: F32, row: int, gradient: F32, step: RowStep) -> bool:
+    """Whether the row has a gradient, once its moment has taken it in."""
+    square = np.float32(np.square(gradient, dtype=np.float64).sum() / len(gradient))
+    moments[row] = np.float32(step.beta_2) * moments[row] + np.float32(1 - step.beta_2) * square
+    return bool(square > 0)
+
+
+def _rate(moment: np.float32, step: RowStep) -> np.float32:
+    return np.float32(np.float32(step.rate) / (np.sqrt(moment) * np.float32(step.root) + np.float32(step.epsilon)))
+
+
+def _scale(largest: float) -> np.float32:
+    """The power of two that `largest` is at most 127 times."""
+    fraction, exponent = math.frexp(np.float32(largest) / np.float32(127))
+    return np.float32(0 if largest == 0 else 2.0 ** max(exponent - (fraction == 0.5), -126))
+
+
+def _bits(key: int, counter: int) -> int:
+    # the finalizer of MurmurHash3 (Appleby 2011): bits that look random for numbers that count up
+    z = (key + counter) % _WORD
+    z = (z ^ z >> 16) * 0x85EBCA6B % _WORD
+    z = (z ^ z >> 13) * 0xC2B2AE35 % _WORD
+    return z ^ z >> 16

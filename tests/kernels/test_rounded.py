@@ -1,0 +1,133 @@
+"""Rows of few bits that are updated and rounded at random."""
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+from kernel_makers import fenced
+
+from resprout.kernels import reference
+from resprout.kernels.contract import F32, HalfRows, Int8Rows, RowStep
+from resprout.rng import stream
+
+WIDTHS = [1, 7, 16, 64, 129, 1024]
+ROWS = 70  # more than one task
+
+
+def some_step(key: int = 1) -> RowStep:
+    return RowStep(rate=0.05, root=1.5, beta_2=0.99, epsilon=1e-8, key=key)
+
+
+def start_of(width: int) -> tuple[F32, F32, F32]:
+    """Values, moments, and gradients of which some rows are 0."""
+    random = stream(0, "rounded", width)
+    values = random.standard_normal((ROWS, width)) * 10 ** random.uniform(-9, 4, (ROWS, 1))
+    gradients = random.standard_normal((ROWS, width)) * 10 ** random.uniform(-6, 3, (ROWS, 1))
+    gradients[random.random(ROWS) < 0.2] = 0
+    moments = random.random(ROWS) * 10 ** random.uniform(-8, 2, ROWS)
+    return values.astype(np.float32), moments.astype(np.float32), gradients.astype(np.float32)
+
+
+def int8_rows(values: F32) -> Int8Rows:
+    scales = np.abs(values).max(1) / np.float32(127)
+    return Int8Rows(fenced(np.rint(values / scales[:, None]).astype(np.int8)), fenced(scales))
+
+
+def half_rows(values: F32) -> HalfRows:
+    return HalfRows(fenced(values.astype(np.float16).view(np.uint16)))
+
+
+def unrounded(values: F32, moments: F32, gradients: F32, step: RowStep) -> tuple[np.ndarray, np.ndarray]:
+    """In float64."""
+    taken = gradients.astype(np.float64)
+    after = step.beta_2 * moments + (1 - step.beta_2) * (taken**2).mean(1)
+    size = step.rate / (np.sqrt(after) * step.root + step.epsilon)
+    return values - np.where((taken != 0).any(1), size, 0)[:, None] * taken, after
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_int8_is_the_update_rounded_to_a_neighbour(backend: ModuleType, width: int) -> None:
+    values, moments, gradients = start_of(width)
+    rows, after = int8_rows(values), fenced(moments)
+    before = rows.values * rows.scales[:, None]
+    backend.update_int8(rows, after, 0, fenced(gradients), some_step())
+    expected, expected_moments = unrounded(before, moments, gradients, some_step())
+    np.testing.assert_allclose(after, expected_moments, rtol=1e-5)
+    moved = (gradients != 0).any(1)
+    assert (np.abs(rows.values * rows.scales[:, None] - expected) <= 1.001 * rows.scales[:, None])[moved].all()
+    largest = np.abs(expected[moved]).max(1) / rows.scales[moved]
+    assert (largest <= 127.001).all()
+    assert (largest > 63.4).all()
+    assert (np.log2(rows.scales[moved]) % 1 == 0).all()
+    np.testing.assert_array_equal((rows.values * rows.scales[:, None])[~moved], before[~moved])
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_half_is_the_update_rounded_to_a_neighbour(backend: ModuleType, width: int) -> None:
+    values, moments, gradients = start_of(width)
+    rows, after = half_rows(values), fenced(moments)
+    before = rows.bits.view(np.float16).astype(np.float32)
+    backend.update_half(rows, after, 0, fenced(gradients), some_step())
+    expected, expected_moments = unrounded(before, moments, gradients, some_step())
+    np.testing.assert_allclose(after, expected_moments, rtol=1e-5)
+    seen = rows.bits.view(np.float16).astype(np.float64)
+    expected = expected.clip(-65504, 65504)
+    unit = 2.0 ** np.maximum(np.frexp(np.abs(expected))[1] - 11, -24)
+    assert (np.abs(seen - expected) <= 1.02 * unit).all()
+    moved = (gradients != 0).any(1)
+    np.testing.assert_array_equal(seen[~moved], before[~moved])
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("kind", ["int8", "half"])
+def test_backends_round_alike(backend: ModuleType, kind: str, width: int) -> None:
+    """But where sums of another order come to another last bit: then a neighbour in a few places."""
+    found = []
+    for own in (backend, reference):
+        values, moments, gradients = start_of(width)
+        rows = int8_rows(values) if kind == "int8" else half_rows(values)
+        update = own.update_int8 if kind == "int8" else own.update_half
+        update(rows, moments, 0, gradients, some_step(key=4294967290))
+        found.append(np.asarray(rows[0]).astype(np.int64))
+    seen, expected = found
+    assert (seen != expected).mean() < 0.002
+
+
+def test_blocks_of_rows_are_rounded_as_the_whole_table(backend: ModuleType) -> None:
+    values, moments, gradients = start_of(33)
+    whole, parts = half_rows(values), half_rows(values)
+    moments_of_parts = fenced(moments)
+    backend.update_half(whole, fenced(moments), 0, fenced(gradients), some_step())
+    for first in (0, 40):
+        backend.update_half(parts, moments_of_parts, first, fenced(gradients[first : first + 40]), some_step())
+    np.testing.assert_array_equal(parts.bits, whole.bits)
+
+
+@pytest.mark.parametrize("kind", ["int8", "half"])
+def test_steps_too_small_to_be_seen_add_up_in_the_mean(backend: ModuleType, kind: str) -> None:
+    """400 steps of a hundredth of what one bit is: rounding to the nearest would lose all of them."""
+    start = np.ones((200, 16), np.float32)
+    rows = int8_rows(start * 100 / 127) if kind == "int8" else half_rows(start)
+    unit = float(rows.scales[0]) if isinstance(rows, Int8Rows) else 2.0**-11
+    update = backend.update_int8 if kind == "int8" else backend.update_half
+    moments, gradients = np.ones(200, np.float32), np.ones((200, 16), np.float32)
+
+    def mean() -> float:
+        if isinstance(rows, Int8Rows):
+            return float((rows.values * rows.scales[:, None]).mean())
+        return float(rows.bits.view(np.float16).astype(np.float64).mean())
+
+    before = mean()
+    for key in range(400):
+        update(rows, moments, 0, gradients, RowStep(rate=unit / 100, root=1.0, beta_2=1.0, epsilon=0.0, key=key * 7919))
+    assert before - mean() == pytest.approx(4 * unit, rel=0.15)
+
+
+def test_a_row_of_zeros_stays_a_row(backend: ModuleType) -> None:
+    rows = Int8Rows(np.zeros((2, 5), np.int8), np.zeros(2, np.float32))
+    gradients = np.zeros((2, 5), np.float32)
+    gradients[1, 2] = 1
+    backend.update_int8(rows, np.zeros(2, np.float32), 0, gradients, some_step())
+    assert not rows.values[0].any()
+    assert rows.values[1].tolist()[2] < -60
+    assert np.isfinite(rows.scales).all()
