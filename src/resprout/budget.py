@@ -4,10 +4,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Literal
 
 from resprout.errors import BudgetExceeded, SettingsError
 
 VALUE_BYTES = 4
+TRAINED_BYTES = 3 * VALUE_BYTES
+"""A float32 weight and its two moments."""
 _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _BUDGET = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(%|[kmg]?i?b)\s*", re.IGNORECASE)
 
@@ -37,7 +40,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a deployed table of slots lies: bytes of a slot, of a row besides its start, and whether it has a mask."""
+    """How a table of slots lies: bytes of a slot, of a row besides its start, and whether it has a mask."""
 
     slot_bytes: int = VALUE_BYTES
     row_bytes: int = 0
@@ -59,22 +62,30 @@ def start_bytes(slots: int) -> int:
     return 4 if slots < 2**31 else 8
 
 
+Of = Literal["deployed", "training"]
+
+
 @dataclass(frozen=True)
 class Budget:
-    """A limit on a model's tables: either a share of the dense weights or deployed bytes, index included."""
+    """A limit on a model's tables: either a share of the dense weights, or bytes, index included.
+
+    of: "deployed", or "training": bytes of tables with their moments at any time of the training; then a share is one
+    of the bytes that dense tables take with theirs.
+    """
 
     share: Fraction | None = None
-    deployed_bytes: int | None = None
+    size: int | None = None
+    of: Of = "deployed"
 
     @classmethod
-    def parse(cls, text: str) -> "Budget":
+    def parse(cls, text: str, of: Of = "deployed") -> "Budget":
         """The budget written as "20%", "8MB" (10^6) or "8MiB" (2^20).
 
         Raises SettingsError for any other form, for nothing, and for more than 100 %.
 
         >>> Budget.parse("20%").share
         Fraction(1, 5)
-        >>> Budget.parse("1.5 MB").deployed_bytes
+        >>> Budget.parse("1.5 MB").size
         1500000
         """
         match = _BUDGET.fullmatch(text)
@@ -88,13 +99,22 @@ class Budget:
         if unit == "%":
             if number > 100:
                 raise SettingsError(f"budget {text!r} is above 100 %: a table cannot use more than all its weights")
-            return cls(share=number / 100)
-        return cls(deployed_bytes=int(number * _UNITS[unit]))
+            return cls(share=number / 100, of=of)
+        return cls(size=int(number * _UNITS[unit]), of=of)
 
     def __str__(self) -> str:
         if self.share is not None:
             return f"{float(self.share * 100):g}%"
-        return f"{self.deployed_bytes}B"
+        return f"{self.size}B"
+
+    @property
+    def weight_bytes(self) -> int:
+        """What it counts for a weight of a dense table."""
+        return VALUE_BYTES if self.of == "deployed" else TRAINED_BYTES
+
+    def bytes_of(self, shapes: Sequence[Shape]) -> int:
+        """The limit in bytes; of a share of deployed weights, that of as large a part of the dense tables."""
+        return int(self.share * self._dense(shapes)) if self.share is not None else self.size or 0
 
     def slots(self, shapes: Sequence[Shape], layout: Layout | None = None) -> list[int]:
         """Slots of each table within the budget, each with the same share of its weights.
@@ -102,15 +122,16 @@ class Budget:
         layout: that of float32 slots with a mask if not given; it matters to a budget of bytes. Raises BudgetExceeded
         where not one slot a table is left, SettingsError where it is above the dense tables.
         """
-        weights = sum(shape.weights for shape in shapes)
-        total = self._slots_in_bytes(shapes, layout or Layout()) if self.share is None else int(self.share * weights)
+        if self.share is not None and self.of == "deployed":
+            total = int(self.share * sum(shape.weights for shape in shapes))
+        else:
+            total = self._slots_in_bytes(shapes, layout or Layout(self.weight_bytes))
         if total < len(shapes):
             raise BudgetExceeded(f"budget {self} is less than one weight for each of {len(shapes)} tables")
         return _apportion(total, [shape.weights for shape in shapes])
 
     def _slots_in_bytes(self, shapes: Sequence[Shape], layout: Layout) -> int:
-        limit = self.deployed_bytes or 0
-        dense = sum(shape.dense_bytes for shape in shapes)
+        limit, dense = self.bytes_of(shapes), self._dense(shapes)
         index = sum(layout.index_bytes(shape, limit // layout.slot_bytes) for shape in shapes)
         if limit > dense:
             raise SettingsError(f"budget {self} is above the {dense:,} bytes of the dense tables: use method 'dense'")
@@ -122,17 +143,20 @@ class Budget:
             )
         return min((limit - index) // layout.slot_bytes, sum(shape.weights for shape in shapes))
 
-    def narrow_widths(self, shapes: Sequence[Shape], value_bytes: int = VALUE_BYTES, row_bytes: int = 0) -> list[int]:
-        """The width of each dense table within the budget, each with the same share of its float32 bytes.
+    def _dense(self, shapes: Sequence[Shape]) -> int:
+        return sum(shape.weights for shape in shapes) * self.weight_bytes
 
-        value_bytes, row_bytes: what a weight takes, and a row besides; float32 alone by default. No table is made wider
-        than it is. Raises BudgetExceeded where a table would be left without a column.
+    def narrow_widths(self, shapes: Sequence[Shape], value_bytes: int | None = None, row_bytes: int = 0) -> list[int]:
+        """The width of each dense table within the budget, each with the same share of its dense bytes.
+
+        value_bytes, row_bytes: what a weight takes, and a row besides, as the budget counts; float32 alone by default.
+        No table is made wider than it is. Raises BudgetExceeded where a table would be left without a column.
         """
-        dense = sum(shape.dense_bytes for shape in shapes)
-        if self.share is None and (self.deployed_bytes or 0) > dense:
+        dense, value_bytes = self._dense(shapes), value_bytes or self.weight_bytes
+        if self.share is None and (self.size or 0) > dense:
             raise SettingsError(f"budget {self} is above the {dense:,} bytes of the dense tables: use method 'dense'")
-        share = self.share if self.share is not None else Fraction(self.deployed_bytes or 0, dense)
-        widths = [int((share * shape.width * VALUE_BYTES - row_bytes) / value_bytes) for shape in shapes]
+        share = self.share if self.share is not None else Fraction(self.size or 0, dense)
+        widths = [int((share * shape.width * self.weight_bytes - row_bytes) / value_bytes) for shape in shapes]
         for shape, width in zip(shapes, widths, strict=True):
             if width < 1:
                 raise BudgetExceeded(f"budget {self} is too small: table {shape.name!r} would have no column left")

@@ -5,8 +5,10 @@ import pytest
 
 from resprout.budget import Shape
 from resprout.kernels.select import choose
+from resprout.tables import autograd
 from resprout.tables.build import build_tables
 from resprout.tables.initial import Start
+from resprout.tables.update import Update
 
 ROWS = 40
 
@@ -90,3 +92,27 @@ def test_its_arrays_give_it_back(storage, weights):
     np.testing.assert_array_equal(other.read_range(0, ROWS), table.read_range(0, ROWS))
     ids = np.array([5, 5, 0], np.int32)
     np.testing.assert_array_equal(other.read(ids), table.read_range(0, ROWS)[ids])
+
+
+@pytest.mark.parametrize("storage", ["int8", "float16"])
+def test_a_whole_one_is_trained_as_it_lies(storage):
+    """Towards rows of 1, by the square of the distance."""
+    shape = Shape("table", 300, 40)
+    table = build_tables([shape], storage, [], Start("normal", 0.5, 3), False, choose().backend)["table"]
+    first = table.read_range(0, 300)
+    assert 0.45 < first.std() < 0.55
+    ids = np.arange(299, dtype=np.int32)
+    for number in range(1, 301):
+        ((autograd.rows(table, ids) - 1) ** 2).sum().backward()
+        table.update(Update(0.05 * (1 - number / 301), number, seed=5))
+        table.clear_gradient()
+    after = table.read_range(0, 300)
+    assert np.abs(after[:299] - 1).mean() < 0.01
+    np.testing.assert_array_equal(after[299], first[299])
+    arrays = table.arrays(training=True)
+    assert table.memory(training=True).total - table.memory(training=False).total == 4 * 300
+    again = build_tables([shape], storage, [], Start("normal", 0.5, 4), False, choose().backend)["table"]
+    again.load_arrays(arrays)
+    for kind, array in again.arrays(training=True).items():
+        np.testing.assert_array_equal(array, arrays[kind])
+    assert table.squares() == pytest.approx(float((after.astype(np.float64) ** 2).sum()))

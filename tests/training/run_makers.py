@@ -30,6 +30,8 @@ METHODS = {
     "esapn, now and then": ["budget.limit=2KB", "method.policy_every=3", "method.scale_start=true"],
     "quantised": [],
     "quantised, float16, narrow": ["budget.limit=20%", "method.precision=float16"],
+    "resprout": ["budget.limit=20%"],
+    "resprout, float16": ["budget.limit=20%", "budget.of=training", "method.precision=float16"],
     "dsl, random, joint": [
         "budget.limit=1800B",
         "method.grow=random",

@@ -109,9 +109,10 @@ def test_result_has_the_promised_keys_and_keeps_to_the_budget(settings, tmp_path
     assert {"recall@20", "ndcg@20", "hr@20", "recall_capped@5", "precision@5", "mrr@5"} <= result["test"].keys()
     assert result["budget"]["dense_weights"] == 70 * 16
     limit, kind = result["budget"]["limit"] or "100%", "share"
-    if method.startswith("quantised"):  # whose weights have fewer bytes
+    if method.startswith(("quantised", "resprout")):  # whose weights have fewer bytes
         result["budget"]["bytes"], kind = result["budget"]["deployed_bytes"] / result["budget"]["dense_bytes"], "bytes"
-    assert 0 < result["budget"][kind] <= (float(limit[:-1]) / 100 if limit.endswith("%") else 1)
+    if result["budget"]["of"] != "training":  # of which there is a test of its own
+        assert 0 < result["budget"][kind] <= (float(limit[:-1]) / 100 if limit.endswith("%") else 1)
     if limit.endswith("B"):
         slack, limit = 1 if method.endswith("int8") else 4, int(limit[:-1])
         assert limit - slack < result["budget"]["deployed_bytes"] <= limit
@@ -213,6 +214,22 @@ def test_a_folder_that_holds_another_run_is_left_alone(settings, tmp_path):
     with pytest.raises(RunError, match="holds another run"):
         run.start(settings("dense"), tmp_path / "run", Observer())
     assert files_of(tmp_path / "run") == before
+
+
+def test_a_budget_of_training_bytes_is_beyond_a_dense_table(settings, tmp_path):
+    for method in ("one_shot", "pep", "autoemb", "rkd"):
+        with pytest.raises(BudgetExceeded, match=f"method '{method}' holds .* bytes of tables and moments while it"):
+            run.start(settings(method, "budget.limit=50%", "budget.of=training"), tmp_path / "run", Observer())
+        assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("method", ["narrow", "random", "dsl", "resprout"])
+def test_a_budget_of_training_bytes_is_kept(settings, tmp_path, method):
+    result = run.start(settings(method, "budget.limit=45%", "budget.of=training"), tmp_path / method, Observer())
+    held = result["cost"]["table_bytes"]
+    dense = 12 * result["budget"]["dense_weights"]
+    assert sum(size for kind, size in held.items() if kind != "gradient_block") <= 0.45 * dense
+    assert (result["budget"]["limit"], result["budget"]["of"]) == ("45%", "training")
 
 
 def test_what_a_kill_has_left_half_written_is_removed(settings, tmp_path):

@@ -20,6 +20,9 @@ def train(
     budget: Annotated[
         str | None, typer.Option(help="Share of the dense weights like 20%, or deployed bytes like 8MB.")
     ] = None,
+    budget_of: Annotated[
+        str | None, typer.Option(metavar="deployed|training", help="What its bytes are of.  [default: deployed]")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs at most.  [default: 100]")] = None,
     seed: Annotated[int | None, typer.Option(help="Everything random follows from it.  [default: 0]")] = None,
     out: Annotated[
@@ -52,6 +55,7 @@ def train(
         "backbone": backbone,
         "method": method,
         "budget": budget,
+        "budget-of": budget_of,
         "epochs": epochs,
         "seed": seed,
         "out": out,
@@ -115,6 +119,7 @@ def _settings(given: dict[str, Any]) -> "Settings":
         "backbone": ("backbone", "name"),
         "method": ("method", "name"),
         "budget": ("budget", "limit"),
+        "budget-of": ("budget", "of"),
         "epochs": ("training", "epochs"),
         "seed": ("training", "seed"),
         "refit": ("training", "refit"),

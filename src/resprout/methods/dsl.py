@@ -60,7 +60,8 @@ class DSL(method.Method):
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""
-        return first_left(finished, *packed_stages(allowance, "dsl", self.options, self.options.mask))
+        masks = 3 if self.options.record_lived else 2
+        return first_left(finished, *packed_stages(allowance, "dsl", self.options, self.options.mask, masks))
 
     def hooks(self, stage: Stage) -> Hooks:
         """See `Method.hooks`."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from resprout.budget import Layout
+from resprout.budget import TRAINED_BYTES, Layout, mask_row_bytes
 from resprout.methods import method
 from resprout.methods.method import Allowance, Stage, needed
 
@@ -23,9 +23,13 @@ class PackedOptions(method.Options):
     )
 
 
-def slots_within(allowance: Allowance, method_name: str, options: PackedOptions) -> tuple[int, ...]:
-    """Slots of each table within the budget."""
-    return tuple(needed(allowance, method_name).slots(allowance.shapes, LAYOUTS[options.precision]))
+def slots_within(allowance: Allowance, method_name: str, options: PackedOptions, masks: int = 1) -> tuple[int, ...]:
+    """Slots of each table within the budget. masks: how many a row has in training."""
+    budget = needed(allowance, method_name)
+    if budget.of == "deployed":
+        return tuple(budget.slots(allowance.shapes, LAYOUTS[options.precision]))
+    others = (masks - 1) * max(mask_row_bytes(shape.width) for shape in allowance.shapes)
+    return tuple(budget.slots(allowance.shapes, Layout(TRAINED_BYTES, others)))
 
 
 def deployed(packed: Stage, options: PackedOptions) -> tuple[Stage, ...]:

@@ -1,12 +1,15 @@
 """Quantised: a dense table deployed in fewer bits a weight, what an engineer gets without training anything anew."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
 
 from resprout.methods import method
 from resprout.methods.method import Allowance, Stage, first_left
+
+DEPLOYED: Mapping[str, tuple[int, int]] = {"int8": (1, 4), "float16": (2, 0)}
+"""Bytes of a weight, and of a row besides."""
 
 
 class Options(method.Options):
@@ -28,7 +31,7 @@ class Quantised(method.Method):
         """See `Method.next_stage`."""
         widths, precision = allowance.widths, self.options.precision
         if allowance.budget is not None:
-            sizes = {"int8": (1, 4), "float16": (2, 0)}[precision]
+            sizes = DEPLOYED[precision] if allowance.budget.of == "deployed" else ()
             widths = tuple(allowance.budget.narrow_widths(allowance.shapes, *sizes))
         dense = Stage("train", "dense", widths, deployed=False)
         return first_left(finished, dense, Stage("rounded", precision, widths, values_from="train", epochs=0))

@@ -27,8 +27,10 @@ class Random(method.Method):
         return first_left(finished, *packed_stages(allowance, "random", self.options))
 
 
-def packed_stages(allowance: Allowance, name: str, options: Any, mask: str = "random") -> tuple[Stage, ...]:
+def packed_stages(
+    allowance: Allowance, name: str, options: Any, mask: str = "random", masks: int = 1
+) -> tuple[Stage, ...]:
     """The stages of packed tables that use up the budget from the first step on."""
-    slots = packing.slots_within(allowance, name, options)
+    slots = packing.slots_within(allowance, name, options, masks)
     stage = Stage("train", "packed", allowance.widths, slots, options.scale_start, mask=mask)
     return packing.deployed(stage, options)

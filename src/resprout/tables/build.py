@@ -16,14 +16,17 @@ from resprout.tables.quantised import (
     PackedFloat16Table,
     PackedInt8Table,
     QuantisedTable,
+    WholeTable,
 )
 from resprout.tables.table import Table, row_blocks
 from resprout.tables.thresholded import ThresholdedTable
 
 SLOTTED: Mapping[str, type[PackedTable | PrefixTable]] = {"packed": PackedTable, "prefix": PrefixTable}
 SEARCHED: Mapping[str, type[ThresholdedTable | MixedTable]] = {"thresholded": ThresholdedTable, "mixed": MixedTable}
+WHOLE: Mapping[str, type[WholeTable]] = {kind.storage: kind for kind in (Int8Table, Float16Table)}
 QUANTISED: Mapping[str, type[QuantisedTable]] = {
-    kind.storage: kind for kind in (Int8Table, Float16Table, PackedInt8Table, PackedFloat16Table)
+    **WHOLE,
+    **{kind.storage: kind for kind in (PackedInt8Table, PackedFloat16Table)},
 }
 
 
@@ -38,7 +41,7 @@ def build_tables(
     values_from: Mapping[str, Table] | None = None,
     mask: str = "random",
 ) -> dict[str, Table]:
-    """A table with starting values for each shape, by name; a quantised one has zeros, unless it has `values_from`.
+    """A table with starting values for each shape, by name; a packed quantised one has zeros or `values_from`.
 
     slots: one number a table for packed and prefix storage; without meaning for others. scale_start: starting values
     times 1/sqrt(density), so that products of two packed rows begin about as large as those of dense rows.
@@ -53,6 +56,8 @@ def build_tables(
             tables[shape.name] = DenseTable.start(shape, start, backend)
         elif storage in SEARCHED:
             tables[shape.name] = SEARCHED[storage].start(shape, start, backend)
+        elif storage in WHOLE and values_from is None:
+            tables[shape.name] = WHOLE[storage].start(shape, start, backend)
         elif storage in QUANTISED:
             slots_from = None if mask_from is None else mask_from[shape.name]
             tables[shape.name] = QUANTISED[storage].empty(shape, backend, slots_from)

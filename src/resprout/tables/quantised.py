@@ -1,4 +1,8 @@
-"""Tables of fewer bits a weight, dense or packed, made from trained ones: they are read like others, not trained."""
+"""Tables of fewer bits a weight, made from trained ones, or, if they are whole, trained as they lie.
+
+A whole one is trained with one second moment a row and none of first order; what an update comes to is rounded up or
+down at random (`contract.Backend.update_int8`). So a weight takes as much in training as when it is deployed.
+"""
 
 from abc import abstractmethod
 from typing import Any, Self
@@ -15,11 +19,13 @@ from resprout.kernels.contract import (
     PackedHalfRows,
     PackedInt8Rows,
     PackedRows,
+    RowStep,
     ScoreBlocks,
 )
+from resprout.tables.initial import Start
 from resprout.tables.packed import flags, no_positions
 from resprout.tables.slots import RowsTable
-from resprout.tables.table import Table
+from resprout.tables.table import Table, aligned_empty, block_rows, row_blocks
 from resprout.tables.update import Update
 
 _LARGEST_HALF = np.finfo(np.float16).max
@@ -42,23 +48,62 @@ class QuantisedTable(Table):
         """See `Table.slots`."""
         return self.shape.weights
 
-    def update(self, by: Update) -> None:
-        """See `Table.update`: there is none."""
-        raise NotImplementedError("a quantised table is not trained")
-
     def take_weights(self, weights: ScoreBlocks) -> None:
         """See `Table.take_weights`: rounded."""
         for first, rows in weights():
             self._set(first, rows)
 
+    def squares(self) -> float:
+        """See `Table.squares`."""
+        return sum(float(np.square(self.read_range(*its)).sum(dtype=np.float64)) for its in row_blocks(self.shape))
+
+
+class WholeTable(QuantisedTable):
+    """A quantised table that is stored whole, and can be trained."""
+
+    _row_moments: F32 | None = None
+
+    @classmethod
+    def start(cls, shape: Shape, start: Start, backend: Backend) -> Self:
+        """A table with starting values, rounded."""
+        table = cls.empty(shape, backend)
+        key, spread, block = start.key(shape.name), start.spread(shape), aligned_empty(block_rows(shape), shape.width)
+        for first, last in row_blocks(shape):
+            backend.fill_dense(key, *spread, first, block[: last - first])
+            table._set(first, block[: last - first])
+        return table
+
+    @property
+    def row_moments(self) -> F32:
+        """The second moment of each row, float32 `[rows]`; zero before the first step."""
+        if self._row_moments is None:
+            self._row_moments = np.zeros(self.shape.rows, np.float32)
+        return self._row_moments
+
+    def update(self, by: Update) -> None:
+        """See `Table.update`: by row, rounded at random."""
+        step = by.by_row(self.shape.name)
+        for first, gradients in self.gradient_blocks():
+            self._update(first, gradients, step)
+
+    def arrays(self, training: bool) -> dict[str, NDArray[Any]]:
+        """See `Table.arrays`."""
+        return self._stored_arrays() | ({"row_moments": self.row_moments} if training else {})
+
     def load_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
         """See `Table.load_arrays`."""
-        for kind, array in self.arrays(training=False).items():
+        for kind, array in self.arrays(training="row_moments" in arrays).items():
             array[:] = arrays[kind]
 
+    @abstractmethod
+    def _stored_arrays(self) -> dict[str, NDArray[Any]]: ...
 
-class Int8Table(QuantisedTable):
-    """A byte a weight and a float32 scale a row: the largest weight of a row is 127 steps from 0."""
+    @abstractmethod
+    def _update(self, first: int, gradients: F32, step: RowStep) -> None: ...
+
+
+class Int8Table(WholeTable):
+    """A byte a weight and a float32 scale a row, of which no weight is more than 127 steps from 0."""
 
     storage = "int8"
 
@@ -76,16 +121,18 @@ class Int8Table(QuantisedTable):
         """See `Table.stored`."""
         return Int8Rows(self.values, self.scales)
 
-    def arrays(self, training: bool) -> dict[str, NDArray[Any]]:
-        """See `Table.arrays`."""
+    def _stored_arrays(self) -> dict[str, NDArray[Any]]:
         return {"values": self.values, "scales": self.scales}
+
+    def _update(self, first: int, gradients: F32, step: RowStep) -> None:
+        self.backend.update_int8(self.stored, self.row_moments, first, gradients, step)
 
     def _set(self, first: int, rows: F32) -> None:
         its = slice(first, first + len(rows))
         self.values[its], self.scales[its] = _integers(rows)
 
 
-class Float16Table(QuantisedTable):
+class Float16Table(WholeTable):
     """Two bytes a weight."""
 
     storage = "float16"
@@ -104,20 +151,26 @@ class Float16Table(QuantisedTable):
         """See `Table.stored`."""
         return HalfRows(self.values.view(np.uint16))
 
-    def arrays(self, training: bool) -> dict[str, NDArray[Any]]:
-        """See `Table.arrays`."""
+    def _stored_arrays(self) -> dict[str, NDArray[Any]]:
         return {"values": self.values}
+
+    def _update(self, first: int, gradients: F32, step: RowStep) -> None:
+        self.backend.update_half(self.stored, self.row_moments, first, gradients, step)
 
     def _set(self, first: int, rows: F32) -> None:
         self.values[first : first + len(rows)] = _halves(rows)
 
 
 class PackedQuantisedTable(RowsTable, QuantisedTable):
-    """A packed table whose slots have fewer bits."""
+    """A packed table whose slots have fewer bits; it is not trained."""
 
     def __init__(self, shape: Shape, rows: PackedInt8Rows | PackedHalfRows, backend: Backend) -> None:
         self._begin(shape, backend)
         self._rows = rows
+
+    def update(self, by: Update) -> None:
+        """See `Table.update`: there is none."""
+        raise NotImplementedError("a packed table of fewer bits is not trained")
 
     def _slots_of(self, first: int, rows: F32) -> tuple[slice, NDArray[np.bool_]]:
         """The slots of rows from `first` on, and where in these rows they are."""

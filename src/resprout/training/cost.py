@@ -129,6 +129,7 @@ def budget_use(model: Backbone, full: Sequence[Shape], budget: Budget | None) ->
     slots = sum(table.slots for table in model.tables.values())
     return {
         "limit": None if budget is None else str(budget),
+        "of": None if budget is None else budget.of,
         "share": slots / dense_weights,
         "slots": slots,
         "dense_weights": dense_weights,

@@ -9,12 +9,13 @@ from resprout import catalog, data
 from resprout.artifact.files import remove_unfinished, write_json
 from resprout.artifact.format import ModelParts, save_model
 from resprout.backbones.backbone import Backbone
+from resprout.budget import TRAINED_BYTES
 from resprout.data.batches import Batches
 from resprout.errors import BudgetExceeded, SettingsError
 from resprout.kernels import select
 from resprout.methods.method import Allowance, Method, Stage, all_stages
 from resprout.rng import stream_key
-from resprout.tables.build import SLOTTED, build_tables
+from resprout.tables.build import QUANTISED, SLOTTED, build_tables
 from resprout.tables.initial import Start
 from resprout.tables.table import Table
 from resprout.training import cost, memory
@@ -43,7 +44,8 @@ def start(
     select.choose(settings.training.backend)
     method = catalog.load_method(settings.method_name)(settings.method)
     prepared = prepare(settings, dataset)
-    _check_stages(settings, all_stages(method, _allowance(settings, prepared)))
+    allowance = _allowance(settings, prepared)
+    _check_stages(settings, all_stages(method, allowance), allowance)
     run = RunFolder(folder)
     run.claim(settings)
     prepared.split.save(run.path)
@@ -67,7 +69,12 @@ def resume(
     return _Run(settings, method, prepared, run, observer, shared).go_on()
 
 
-def _check_stages(settings: Settings, stages: Sequence[Stage]) -> None:
+def _check_stages(settings: Settings, stages: Sequence[Stage], allowance: Allowance) -> None:
+    for stage in stages:
+        if stage.storage not in (*SLOTTED, *QUANTISED):
+            rows = [shape.rows for shape in allowance.shapes]
+            weights = sum(count * width for count, width in zip(rows, stage.widths, strict=True))
+            _check_training_bytes(settings, allowance, stage, TRAINED_BYTES * weights)
     if not stages:
         raise SettingsError(f"method {settings.method_name!r} has nothing to train")
     known = {name for stage in stages for name in (stage.name, stage.storage)}
@@ -174,6 +181,9 @@ class _Run:
 
         def save(progress: Progress, is_best: bool) -> None:
             _check_budget(model, stage)
+            held = hooks.memory(model.tables).total
+            held += sum(table.memory(training=True).total for table in model.tables.values())
+            _check_training_bytes(self.settings, self.allowance, stage, held)
             if is_best:
                 self.checkpoints.save_model(part, model)
             self.checkpoints.save(Checkpoint(at.done, progress, hooks.state()), model, optimizer, hooks)
@@ -291,6 +301,18 @@ def _check_budget(model: Backbone, stage: Stage) -> None:
     # a mask made of fewer weights than the budget has fewer slots; any other has all of them, always
     if stage.storage in SLOTTED and (total > budget or (total < budget and stage.mask_from is None)):
         raise BudgetExceeded(f"the tables hold {total:,} slots, their budget is {budget:,}")
+
+
+def _check_training_bytes(settings: Settings, allowance: Allowance, stage: Stage, held: int) -> None:
+    """BudgetExceeded if a budget of training bytes is passed by tables, their moments and what hooks hold."""
+    if settings.budget is None or settings.budget.of == "deployed":
+        return
+    limit = settings.budget.bytes_of(allowance.shapes)
+    if held > limit:
+        raise BudgetExceeded(
+            f"method {settings.method_name!r} holds {held:,} bytes of tables and moments while it trains "
+            f"(stage {stage.name!r}); its budget is {settings.budget} of training, {limit:,} bytes"
+        )
 
 
 def _seed(settings: Settings, stage: Stage) -> int:

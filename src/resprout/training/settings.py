@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from resprout import catalog
 from resprout.backbones import backbone
-from resprout.budget import Budget
+from resprout.budget import Budget, Of
 from resprout.data import DataSettings, FilterSettings, SplitSettings
 from resprout.errors import SettingsError
 from resprout.evaluation import sampled
@@ -97,7 +97,7 @@ class Settings:
             "split": self.split.model_dump(exclude_none=True),
             "backbone": {"name": self.backbone_name, **self.backbone.model_dump(exclude_none=True)},
             "method": {"name": self.method_name, **self.method.model_dump(exclude_none=True)},
-            "budget": {} if self.budget is None else {"limit": str(self.budget)},
+            "budget": {} if self.budget is None else _budget_section(self.budget),
             "training": self.training.model_dump(exclude_none=True),
             "evaluation": {**self.evaluation.model_dump(), "cutoffs": list(self.evaluation.cutoffs)},
             "stages": {name: dict(content) for name, content in self.stages.items()},
@@ -124,7 +124,7 @@ def resolve(values: Mapping[str, Any]) -> Settings:
     backbone_class = catalog.load_backbone(names["backbone"])
     backbone_options = backbone_class.Options
     method_options = catalog.load_method(names["method"]).Options
-    budget = _validated("budget", _BudgetSection, values.get("budget", {})).limit
+    budget = _validated("budget", _BudgetSection, values.get("budget", {}))
     settings = Settings(
         data=_validated("data", DataSettings, values.get("data", {})),
         filter=_validated("filter", FilterSettings, values.get("filter", {})),
@@ -135,7 +135,7 @@ def resolve(values: Mapping[str, Any]) -> Settings:
         backbone=_validated("backbone", backbone_options, named["backbone"]),
         method_name=names["method"],
         method=_validated("method", method_options, named["method"]),
-        budget=None if budget is None else Budget.parse(budget),
+        budget=None if budget.limit is None else Budget.parse(budget.limit, budget.of),
         stages=values.get("stages", {}),
     )
     _check_monitor(settings)
@@ -209,7 +209,15 @@ def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
 class _BudgetSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    limit: str | None = Field(None, description="share of the dense weights like 20%, or deployed bytes like 8MB")
+    limit: str | None = Field(None, description="share of the dense weights like 20%, or bytes like 8MB")
+    of: Of = Field(
+        "deployed",
+        description="what bytes are counted: those of the deployed tables, or those of tables and moments in training",
+    )
+
+
+def _budget_section(budget: Budget) -> dict[str, str]:
+    return {"limit": str(budget)} | ({} if budget.of == "deployed" else {"of": budget.of})
 
 
 Model = TypeVar("Model", bound=BaseModel)
