@@ -25,7 +25,7 @@ def main() -> bool:
     rows = {line.split()[0] for line in shown.stdout.splitlines() if line.strip()}
     if shown.returncode or not rows.issuperset(METHODS) or "recommended" not in shown.stdout:
         sys.exit(f"not timed: the demo ended with {shown.returncode}\n{shown.stdout}{shown.stderr}")
-    print("  correct: it compares four methods and recommends")
+    print("  correct: it compares five methods and recommends")
     return floor("seconds", seconds, FLOOR_SECONDS, at_least=False)
 
 

@@ -1,4 +1,4 @@
-"""`resprout demo`: a dense model and three within a fifth of its weights, on the bundled data, within a minute."""
+"""`resprout demo`: a dense model and four within a fifth of it, on the bundled data, within a minute."""
 
 import tempfile
 from pathlib import Path
@@ -24,21 +24,22 @@ OWN: dict[str, dict[str, dict[str, Any]]] = {
         "method": {"regrow_every": 10},
         "budget": {"limit": "20%"},
     },
+    "resprout": {"backbone": {"l2": 3e-3}, "training": {"learning_rate": 0.1}, "budget": {"limit": "20%"}},
 }
-USER = "u0003"
+USER, LAST = "u0003", "resprout"
 
 
 def demo(
     out: Annotated[Path | None, typer.Option(help="Keep the runs in this folder.  [default: a temporary one]")] = None,
 ) -> None:
-    """Train four models on the bundled data, compare them, and recommend with the one of DSL."""
+    """Train five models on the bundled data, compare them, and recommend with the last."""
     if out is None:
         with tempfile.TemporaryDirectory(prefix="resprout-demo-") as folder:
             _run(Path(folder))
         typer.echo("keep the runs: resprout demo --out FOLDER; your own data: resprout train --help")
     else:
         _run(out)
-        typer.echo(f"more users: resprout recommend {out / 'dsl'} --user ID; your own data: resprout train --help")
+        typer.echo(f"more users: resprout recommend {out / LAST} --user ID; your own data: resprout train --help")
 
 
 def _run(folder: Path) -> None:
@@ -58,5 +59,5 @@ def _run(folder: Path) -> None:
         watching = watcher(settings.training.monitor, console, title=method)
         results.append(run.start(settings, folder / method, watching))
     output().print(comparison_table(results))
-    recommender = Recommender.open(folder / "dsl")
+    recommender = Recommender.open(folder / LAST)
     show_beside(output(), recommender, USER, recommender.recommend([USER], 10))

@@ -1,0 +1,66 @@
+"""One training step of MF and LightGCN on Gowalla: rows of few bits against a dense table, and a narrow one.
+
+The narrow one takes as many bytes in training as the int8 table of width 64: 6 columns.
+
+RESPROUT_DATA=... python -m benchmarks.resprout
+"""
+
+import sys
+
+import numpy as np
+
+from benchmarks.common import Stepper, alternate, floor, gate, gowalla, seconds_of
+from resprout.backbones.backbone import Backbone
+from resprout.backbones.lightgcn import LightGCN
+from resprout.backbones.mf import MF
+from resprout.data.histories import Histories
+from resprout.kernels.select import choose
+from resprout.tables.build import build_tables
+from resprout.tables.initial import Start
+
+WIDTH, NARROW, BATCH, ROUNDS = 64, 6, 2048, 15
+KINDS = {
+    "dense table": ("dense", WIDTH),
+    "narrow": ("dense", NARROW),
+    "float16": ("float16", WIDTH),
+    "int8": ("int8", WIDTH),
+}
+
+
+def main() -> bool:
+    histories = gowalla()
+    held = [steps(backbone, histories) for backbone in (MF, LightGCN)]
+    return all(held)
+
+
+def steps(backbone: type[Backbone], histories: Histories) -> bool:
+    print(f"one training step of {backbone.__name__} on Gowalla: width {WIDTH}, batch {BATCH:,}")
+    models = {name: model_of(backbone, histories, *kind) for name, kind in KINDS.items()}
+    batch = models["dense table"].batches(BATCH, 0, "user").batch(0, 0)
+    steppers = {name: Stepper(model, batch) for name, model in models.items()}
+    losses = {name: np.array([stepper.step() for _ in range(6)]) for name, stepper in steppers.items()}
+    for name in ("float16", "int8"):
+        gate(f"first loss, {name} by dense", abs(losses[name][0] / losses["dense table"][0] - 1), 1e-3)
+        fallen = losses[name][0] - losses[name][-1], losses["dense table"][0] - losses["dense table"][-1]
+        gate(f"what five steps take from the loss, {name} by dense", abs(fallen[0] / fallen[1] - 1), 0.5)
+    medians = alternate(
+        {name: (lambda stepper=stepper: seconds_of(stepper.step)) for name, stepper in steppers.items()}, ROUNDS
+    )
+    dense = medians["dense table"]
+    print(f"  by the narrow step: int8 {medians['int8'] / medians['narrow']:.2f}")
+    held = [
+        floor(f"{name} step by our dense step", medians[name] / dense, 1.1, at_least=False)
+        for name in ("float16", "int8")
+    ]
+    return all(held)
+
+
+def model_of(backbone: type[Backbone], histories: Histories, storage: str, width: int) -> Backbone:
+    options = backbone.Options(width=width)
+    shapes = backbone.shapes(options, histories.n_users, histories.n_items)
+    tables = build_tables(shapes, storage, [], Start("normal", 0.1, 0), False, choose().backend)
+    return backbone(options, tables, histories)
+
+
+if __name__ == "__main__":
+    sys.exit(0 if main() else 1)
