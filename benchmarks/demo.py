@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.common import floor
 
 FLOOR_SECONDS = 120
-METHODS = ("dense", "narrow", "random", "dsl")
+METHODS = ("dense", "narrow", "random", "dsl", "resprout")
 
 
 def main() -> bool:
