@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from resprout.budget import Budget
+from resprout.errors import BudgetExceeded
 from resprout.methods import method
 from resprout.methods.method import Allowance, Stage, first_left
 from resprout.methods.quantised import DEPLOYED
@@ -24,7 +25,8 @@ class Options(method.Options):
     """Options of `resprout`."""
 
     precision: Literal["auto", "int8", "float16"] = Field(
-        "auto", description="of the weights, in training too; auto: float16 where no column has to go for it, else int8"
+        "auto",
+        description="of the weights, in training too; auto: what has more columns, float16 where both have as many",
     )
 
 
@@ -37,12 +39,21 @@ class Resprout(method.Method):
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""
-        kinds = ("float16", "int8") if self.options.precision == "auto" else (self.options.precision,)
-        for precision in kinds:
-            widths = allowance.widths if allowance.budget is None else _widths(allowance, allowance.budget, precision)
-            if widths == allowance.widths:
-                break
+        precision, widths = self.options.precision, allowance.widths
+        if precision == "auto":
+            # float16 first: it is taken where both have as many columns
+            precision = max(("float16", "int8"), key=lambda kind: sum(_room(allowance, kind)))
+        if allowance.budget is not None:
+            widths = _widths(allowance, allowance.budget, precision)
         return first_left(finished, Stage("train", precision, widths))
+
+
+def _room(allowance: Allowance, precision: str) -> tuple[int, ...]:
+    """The columns of each table; none if the budget is too small for it."""
+    try:
+        return allowance.widths if allowance.budget is None else _widths(allowance, allowance.budget, precision)
+    except BudgetExceeded:
+        return ()
 
 
 def _widths(allowance: Allowance, budget: Budget, precision: str) -> tuple[int, ...]:
