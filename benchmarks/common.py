@@ -40,11 +40,13 @@ def gowalla() -> Histories:
     return dataset.interactions.select(dataset.parts == TRAIN).histories()
 
 
-def tables_of(backbone: type[Backbone], options: Any, histories: Histories, density: float | None) -> dict[str, Table]:
-    """The tables of a backbone, dense or packed at a density."""
+def tables_of(
+    backbone: type[Backbone], options: Any, histories: Histories, density: float | None, whole: str = "dense"
+) -> dict[str, Table]:
+    """The tables of a backbone, packed at a density, or whole, in that storage."""
     shapes = backbone.shapes(options, histories.n_users, histories.n_items)
     slots = [] if density is None else [int(density * shape.weights) for shape in shapes]
-    storage = "dense" if density is None else "packed"
+    storage = whole if density is None else "packed"
     return build_tables(shapes, storage, slots, Start("normal", 0.1, 0), False, choose().backend)
 
 

@@ -9,14 +9,11 @@ import sys
 
 import numpy as np
 
-from benchmarks.common import Stepper, alternate, floor, gate, gowalla, seconds_of
+from benchmarks.common import Stepper, alternate, floor, gate, gowalla, seconds_of, tables_of
 from resprout.backbones.backbone import Backbone
 from resprout.backbones.lightgcn import LightGCN
 from resprout.backbones.mf import MF
 from resprout.data.histories import Histories
-from resprout.kernels.select import choose
-from resprout.tables.build import build_tables
-from resprout.tables.initial import Start
 
 WIDTH, NARROW, BATCH, ROUNDS = 64, 6, 2048, 15
 KINDS = {
@@ -57,9 +54,7 @@ def steps(backbone: type[Backbone], histories: Histories) -> bool:
 
 def model_of(backbone: type[Backbone], histories: Histories, storage: str, width: int) -> Backbone:
     options = backbone.Options(width=width)
-    shapes = backbone.shapes(options, histories.n_users, histories.n_items)
-    tables = build_tables(shapes, storage, [], Start("normal", 0.1, 0), False, choose().backend)
-    return backbone(options, tables, histories)
+    return backbone(options, tables_of(backbone, options, histories, None, storage), histories)
 
 
 if __name__ == "__main__":

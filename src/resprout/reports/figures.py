@@ -1,6 +1,5 @@
 """Figures about groups of runs: quality against bytes, cost, sparsity and settings; losses; where slots are."""
 
-import json
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 
@@ -50,8 +49,7 @@ def _against(panel: Panel, name: str, x: Axis, along: Callable[[Group], float]) 
             own = series.setdefault(panel.label(group, budget=False), [])
             own.append((along(group), group.spread("test", panel.monitor).mean))
     title = f"{panel.monitor} against {x.label}"
-    level = None if panel.dense is None else ("dense", panel.dense.spread("test", panel.monitor).mean)
-    return plots.lines(name, title, _drawn(series), x, Axis(f"test {panel.monitor}"), level=level)
+    return plots.lines(name, title, _drawn(series), x, Axis(f"test {panel.monitor}"), level=_dense_level(panel))
 
 
 def by_setting(panel: Panel) -> Iterator[Plot]:
@@ -68,7 +66,6 @@ def by_setting(panel: Panel) -> Iterator[Plot]:
                 own.append((float(group.point[key]), group.spread("test", panel.monitor).mean))
         word, ratio = key.rpartition(".")[2], max(values) / max(min(values), 1e-9)
         drawn = {budget: _drawn(series) for budget, series in parts.items()}
-        level = None if panel.dense is None else ("dense", panel.dense.spread("test", panel.monitor).mean)
         title = f"{panel.monitor} against {key}"
         yield plots.multiples(
             f"by-{word}".replace("_", "-"),
@@ -76,8 +73,13 @@ def by_setting(panel: Panel) -> Iterator[Plot]:
             drawn,
             Axis(word, log=ratio > 8),
             Axis(f"test {panel.monitor}"),
-            level=level,
+            level=_dense_level(panel),
         )
+
+
+def _dense_level(panel: Panel) -> tuple[str, float] | None:
+    """The line across that shows what dense comes to."""
+    return None if panel.dense is None else ("dense", panel.dense.spread("test", panel.monitor).mean)
 
 
 def losses(panel: Panel) -> Iterator[Plot]:
@@ -113,8 +115,7 @@ def losses(panel: Panel) -> Iterator[Plot]:
 
 def _loss_curve(group: Group) -> tuple[list[float], list[float]]:
     """Of its last stage, before any refit."""
-    records = [json.loads(line) for line in RunFolder(group.runs[0].folder).metrics.read_text("utf-8").splitlines()]
-    first = [record for record in records if record["phase"] == "train"]
+    first = [record for record in RunFolder(group.runs[0].folder).records() if record["phase"] == "train"]
     last = [record for record in first if record["stage"] == first[-1]["stage"]]
     return [record["epoch"] for record in last], [record["loss"] for record in last]
 

@@ -60,11 +60,9 @@ class Measured:
 
     def rows(self, name: str, ids: NDArray[Any]) -> NDArray[np.float32]:
         """Rows of a table, `[len(ids), width]`; NaN where there is no weight."""
-        table = self.model.tables[name]
-        out = np.empty((len(ids), table.shape.width), np.float32)
-        table.backend.read_rows(ids.astype(np.int32), table.stored, out)
-        out[out == 0] = np.nan
-        return out
+        rows = self.model.tables[name].read(ids.astype(np.int32))
+        rows[rows == 0] = np.nan
+        return rows
 
 
 def popularity_groups(degrees: NDArray[np.int64]) -> list[NDArray[np.intp]]:

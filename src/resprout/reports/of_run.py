@@ -1,6 +1,5 @@
 """The report of one run: what was trained, within what, how good it is for whom, where its slots are, what it cost."""
 
-import json
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -113,8 +112,7 @@ def _curves(measured: Measured) -> list[Plot]:
     monitor = measured.settings.training.monitor
     losses: dict[str, tuple[list[float], list[float]]] = {}
     values: dict[str, tuple[list[float], list[float]]] = {}
-    for line in measured.run.metrics.read_text("utf-8").splitlines():
-        record = json.loads(line)
+    for record in measured.run.records():
         name = label(record["phase"], record["stage"])
         for found, value in ((losses, record["loss"]), (values, record["metrics"].get(monitor))):
             if value is not None:
@@ -136,8 +134,7 @@ def _moves(measured: Measured) -> Iterator[Section]:
     series: dict[str, tuple[list[float], list[float]]] = {}
     moved_before: dict[str, int] = {}
     ever = 0.0
-    for line in measured.run.metrics.read_text("utf-8").splitlines():
-        record = json.loads(line)
+    for record in measured.run.records():
         state, name = record.get("method_state", {}), label(record["phase"], record["stage"])
         if "moved_slots" not in state:
             continue
@@ -185,7 +182,7 @@ def _slots(measured: Measured) -> Iterator[Section]:
             "mean slots",
         )
         blocks = {
-            f"{one}": measured.rows(name, group[np.linspace(0, len(group) - 1, min(len(group), _DRAWN)).astype(int)])
+            one: measured.rows(name, group[np.linspace(0, len(group) - 1, min(len(group), _DRAWN)).astype(int)])
             for one, group in zip(reversed(labels), reversed(groups), strict=True)
         }
         title = f"Rows of {name!r}, {_DRAWN} of each group at most, by interactions: what is trained, and where"

@@ -61,6 +61,10 @@ class RunFolder:
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RunError(f"{self.settings_file} cannot be read: {error}") from error
 
+    def records(self) -> list[dict[str, Any]]:
+        """What was written down of each epoch, in order."""
+        return [json.loads(line) for line in self.metrics.read_text("utf-8").splitlines()]
+
     def read_result(self) -> dict[str, Any]:
         """The content of result.json; RunError if the run has not ended."""
         if not self.settings_file.exists():

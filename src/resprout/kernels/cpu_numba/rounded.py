@@ -48,6 +48,18 @@ def _square(gradient: F32) -> np.float32:
     return np.float32(total / width)
 
 
+@njit(inline="always")
+def _size(
+    moments: F32, row: int, gradient: F32, rate: np.float32, root: np.float32, beta: np.float32, other: np.float32,
+    epsilon: np.float32,
+) -> np.float32:  # fmt: skip
+    """What the row's gradient is multiplied by, once its moment has taken it in; -1 if there is none."""
+    square = _square(gradient)
+    moment = beta * moments[row] + other * square
+    moments[row] = moment
+    return rate / (np.sqrt(moment) * root + epsilon) if square > 0 else np.float32(-1)
+
+
 @njit(parallel=True, cache=True, error_model="numpy")
 def _update_int8(
     values: np.ndarray, scales: F32, moments: F32, first: int, gradients: F32, rate: np.float32, root: np.float32,
@@ -58,12 +70,10 @@ def _update_int8(
         updated = np.empty(width, np.float32)
         for at in range(part * _ROWS_PER_TASK, min(rows, (part + 1) * _ROWS_PER_TASK)):
             row, gradient = first + at, gradients[at]
-            square = _square(gradient)
-            moment = beta * moments[row] + other * square
-            moments[row] = moment
-            if not square > 0:
+            size = _size(moments, row, gradient, rate, root, beta, other, epsilon)
+            if size < 0:
                 continue
-            size, old, own = rate / (np.sqrt(moment) * root + epsilon), scales[row], values[row]
+            old, own = scales[row], values[row]
             largest = np.float32(0)
             for k in range(width):
                 value = np.float32(own[k]) * old - size * gradient[k]
@@ -95,12 +105,10 @@ def _update_half(
         as_bits = updated.view(np.int32)
         for at in range(part * _ROWS_PER_TASK, min(rows, (part + 1) * _ROWS_PER_TASK)):
             row, gradient = first + at, gradients[at]
-            square = _square(gradient)
-            moment = beta * moments[row] + other * square
-            moments[row] = moment
-            if not square > 0:
+            size = _size(moments, row, gradient, rate, root, beta, other, epsilon)
+            if size < 0:
                 continue
-            size, own = rate / (np.sqrt(moment) * root + epsilon), bits[row]
+            own = bits[row]
             for k in range(width):
                 as_bits[k] = np.int32(own[k] & 0x7FFF) << 13
             for k in range(width):
