@@ -80,7 +80,9 @@ def test_fit_budget_walks_a_curve_and_takes_up_what_is_there(resprout, books_csv
         (["compare", "nowhere"], "nowhere is not a run folder: it has no run.toml"),
     ],
 )
-def test_bad_input(resprout, command, message):
+def test_bad_input(resprout, command, message, monkeypatch, tmp_path):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # no note of an earlier cluster
     done = resprout(*command)
     assert done.exit_code == 2
     assert message in done.stderr

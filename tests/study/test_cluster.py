@@ -66,13 +66,28 @@ def test_a_study_whose_worker_is_killed_equals_one_on_this_machine(cluster, stud
 
 def test_without_a_cluster(monkeypatch, tmp_path):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     with pytest.raises(SettingsError, match="no Ray cluster: start one with `ray start --head`"):
         RayCluster(StudyFolder(tmp_path))
 
 
-def test_with_a_cluster_that_does_not_answer(monkeypatch, tmp_path):
+@pytest.fixture
+def nobody():
+    """An address at which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
-    with pytest.raises(SettingsError, match=f"RAY_ADDRESS 127.0.0.1:{port} does not answer"):
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+def test_with_a_cluster_that_does_not_answer(nobody, monkeypatch, tmp_path):
+    monkeypatch.setenv("RAY_ADDRESS", nobody)
+    with pytest.raises(SettingsError, match=f"RAY_ADDRESS {nobody} does not answer .*: start one with"):
+        RayCluster(StudyFolder(tmp_path))
+
+
+def test_a_note_of_a_cluster_that_was_killed(nobody, monkeypatch, tmp_path):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text(nobody)
+    with pytest.raises(SettingsError, match=f"the last cluster started here, {nobody} does not answer"):
         RayCluster(StudyFolder(tmp_path))

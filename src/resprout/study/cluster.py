@@ -18,6 +18,7 @@ from resprout.study.spec import PlannedRun
 
 _LOOK_SECONDS, _PATIENCE_SECONDS = 0.2, 20
 _TRIES_AFTER_A_LOSS = 3
+_WAY_OUT = "start one with `ray start --head`, or name it in RAY_ADDRESS"
 
 
 class RayCluster:
@@ -30,7 +31,7 @@ class RayCluster:
         except ImportError as error:
             raise SettingsError("a cluster needs Ray: pip install 'resprout[cluster]'") from error
         if not ray.is_initialized():
-            _connect(ray, os.environ.get("RAY_ADDRESS", "auto"))
+            _connect(ray)
         self._ray, self._folder, self._jobs, self._threads = ray, StudyFolder(folder.path.resolve()), jobs, threads
         passed = {name: value for name, value in os.environ.items() if name.startswith("RESPROUT_")}
         variables = passed | dict.fromkeys(THREAD_VARIABLES, str(threads))
@@ -70,17 +71,26 @@ class RayCluster:
         return f"exit status {status}" if status else None
 
 
-def _connect(ray: Any, address: str) -> None:
+def _connect(ray: Any) -> None:
+    named = os.environ.get("RAY_ADDRESS", "auto")
+    address, whose = (named, "RAY_ADDRESS") if named != "auto" else (_last_started(), "the last cluster started here,")
     host, _, port = address.rpartition(":")
     if port.isdecimal():
         try:
             socket.create_connection((host.removeprefix("ray://"), int(port)), _PATIENCE_SECONDS).close()
-        except OSError as error:  # Ray itself would try for a minute, and then end the program
-            raise SettingsError(f"RAY_ADDRESS {address} does not answer: {error.strerror or error}") from error
+        except OSError as error:  # Ray itself would try for a minute and then end the program, or wait for ever
+            why = error.strerror or error
+            raise SettingsError(f"{whose} {address} does not answer ({why}): {_WAY_OUT}") from error
     try:
         ray.init(address=address, logging_level="error", log_to_driver=False)
     except ConnectionError as error:
-        raise SettingsError("no Ray cluster: start one with `ray start --head`, or name it in RAY_ADDRESS") from error
+        raise SettingsError(f"no Ray cluster: {_WAY_OUT}") from error
+
+
+def _last_started() -> str:
+    """The cluster that Ray has noted as started here; the note of one that was killed stays."""
+    note = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp", "ray", "ray_current_cluster")
+    return (note.read_text().strip() if note.is_file() else "") or "auto"
 
 
 def _train(folder: StudyFolder, run: PlannedRun, directory: str) -> int:
