@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resprout.kernels.contract import (
+    BIT_SCALES,
     F32,
+    BitRows,
     CompactRows,
     DenseRows,
     HalfRows,
@@ -26,8 +28,8 @@ from resprout.rng import stream
 
 # widths on both sides of 8, of every multiple of 16 that changes the code, and of 128, where a row takes a second pass
 WIDTHS = [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 300, 1024]
-KINDS = ["dense", "packed", "prefix", "int8", "half", "packed int8", "packed half", "compact", "none"]
-TRAINED, SERVED = KINDS[:2], KINDS[2:7]
+KINDS = ["dense", "packed", "prefix", "int8", "half", "bits", "packed int8", "packed half", "compact", "none"]
+TRAINED, SERVED = KINDS[:2], KINDS[2:8]
 # what is only served, and what shares its code with it, is read at fewer widths: each number of blocks is compiled anew
 STORED_WIDTHS = [
     (kind, width) for kinds, widths in ((TRAINED, WIDTHS), (SERVED, (7, 40, 129))) for kind in kinds for width in widths
@@ -96,6 +98,17 @@ def packed(table: F32, active: Flags, starts: type[np.signedinteger[Any]] = np.i
     return PackedRows(mask_bits(active), fenced(first_slots), fenced(table[active]))
 
 
+def bit_rows(rows: int, width: int, bits: int, name: str = "") -> tuple[BitRows, F64]:
+    """Rows of few bits, made by way of whole numbers, and the same as a whole float64 table; the third row is 0."""
+    random = stream(0, "bits", name, rows, width, bits)
+    numbers = random.integers(0, 2**bits, (rows, width), np.uint8)
+    planes = np.packbits(numbers[:, None] >> np.arange(bits, dtype=np.uint8)[:, None] & 1, axis=2, bitorder="little")
+    codes = random.integers(160, 210, rows).astype(np.uint8)
+    codes[2:3] = 0
+    table = (numbers + np.float32(0.5 - 2 ** (bits - 1))) * BIT_SCALES[codes, None]
+    return BitRows(fenced(planes), fenced(codes)), table.astype(np.float64)
+
+
 def make_rows(kind: str, rows: int, width: int, starts: Any = np.int32, name: str = "") -> tuple[Rows, F64]:
     """Rows stored in the way called `kind`, and the same as a whole float64 table."""
     table = stream(0, "table", kind, name).standard_normal((rows, width)).astype(np.float32)
@@ -111,6 +124,8 @@ def make_rows(kind: str, rows: int, width: int, starts: Any = np.int32, name: st
         return Int8Rows(fenced(values), fenced(scales)), of_values
     if kind == "half":
         return HalfRows(fenced(halves.view(np.uint16))), halves.astype(np.float64)
+    if kind == "bits":
+        return bit_rows(rows, width, bits=3, name=name)
     active = some_active(rows, width, name)
     mask, first_slots, slots = packed(table, active, starts)
     if kind == "packed":

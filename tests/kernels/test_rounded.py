@@ -1,13 +1,13 @@
-"""Rows of few bits that are updated and rounded at random."""
+"""Rows of few bits: updated and rounded at random, or rounded to the nearest."""
 
 from types import ModuleType
 
 import numpy as np
 import pytest
-from kernel_makers import fenced
+from kernel_makers import bit_rows, fenced, fresh
 
 from resprout.kernels import reference
-from resprout.kernels.contract import F32, HalfRows, Int8Rows, RowStep
+from resprout.kernels.contract import BIT_SCALES, BIT_STEPS, F32, BitRows, HalfRows, Int8Rows, RowStep
 from resprout.rng import stream
 
 WIDTHS = [1, 7, 16, 64, 129, 1024]
@@ -131,3 +131,63 @@ def test_a_row_of_zeros_stays_a_row(backend: ModuleType) -> None:
     assert not rows.values[0].any()
     assert rows.values[1].tolist()[2] < -60
     assert np.isfinite(rows.scales).all()
+
+
+def no_bits(rows: int, width: int, bits: int) -> BitRows:
+    return BitRows(fenced(np.zeros((rows, bits, -(-width // 8)), np.uint8)), fenced(np.zeros(rows, np.uint8)))
+
+
+def read(backend: ModuleType, rows: BitRows, width: int) -> F32:
+    out = fresh(len(rows.codes), width)
+    backend.read_range(0, rows, out)
+    return out
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+@pytest.mark.parametrize("width", [1, 8, 17, 24, 129, 264])
+def test_rows_of_bits_are_read_as_they_were_made(backend: ModuleType, width: int, bits: int) -> None:
+    rows, table = bit_rows(9, width, bits)
+    np.testing.assert_array_equal(read(backend, rows, width), table)
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+@pytest.mark.parametrize("width", WIDTHS)
+def test_bits_are_the_nearest_level(backend: ModuleType, width: int, bits: int) -> None:
+    values, _, _ = start_of(width)
+    rows = no_bits(ROWS + 3, width, bits)
+    backend.round_bits(fenced(values), 3, rows)
+    assert not rows.codes[:3].any()
+    scales = BIT_SCALES[rows.codes[3:], None].astype(np.float64)
+    wanted = BIT_STEPS[bits - 1] * np.sqrt(np.square(values.astype(np.float64)).mean(1, keepdims=True))
+    inside = (wanted > BIT_SCALES[1]) & (wanted < BIT_SCALES[-2])
+    assert inside.mean() > 0.5
+    assert (np.abs(np.log2(scales / wanted)) <= 1 / 16 + 1e-6)[inside].all()
+    levels = (np.arange(2**bits) + 0.5 - 2 ** (bits - 1)) * scales[..., None]
+    best = np.abs(levels - values[..., None]).min(2)
+    off = np.abs(read(backend, rows, width)[3:] - values.astype(np.float64))
+    assert (np.abs(off - best) <= 1e-6 * (np.abs(values) + 2**bits * scales)).all()
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_backends_make_the_same_bits(backend: ModuleType, bits: int) -> None:
+    values, _, _ = start_of(43)
+    found = []
+    for own in (backend, reference):
+        rows = no_bits(ROWS, 43, bits)
+        own.round_bits(fenced(values), 0, rows)
+        found.append(rows)
+    np.testing.assert_array_equal(found[0].codes, found[1].codes)
+    np.testing.assert_array_equal(found[0].planes, found[1].planes)
+
+
+def test_rows_of_nothing_and_of_no_number(backend: ModuleType) -> None:
+    values = np.zeros((5, 20), np.float32)
+    values[1, 3], values[2, 3], values[3] = np.nan, -np.inf, 1e30
+    values[4, 0] = 1e-30
+    rows = no_bits(5, 20, 2)
+    backend.round_bits(values, 0, rows)
+    seen = read(backend, rows, 20)
+    assert not seen[0].any()
+    assert np.isnan(seen[1:3]).all()
+    assert (seen[3] > 300).all()
+    assert (np.abs(seen[4]) < 1e-6).all()

@@ -42,6 +42,26 @@ class HalfRows(NamedTuple):
     bits: NDArray[np.uint16]
 
 
+class BitRows(NamedTuple):
+    """Rows of `bits` bits a weight, 1 to 8, in planes: the lowest bit of all weights of a row, then the next ones.
+
+    planes: uint8 `[rows, bits, ceil(width / 8)]`; bit `p % 8` of byte `p // 8` belongs to weight `p`, and bits from the
+    width on are 0. codes: uint8 `[rows]`, numbers of `BIT_SCALES`. A weight whose bits make the number n is
+    `(n + 0.5 - 2^(bits - 1)) * BIT_SCALES[code]`: there is no 0, but in a row of code 0.
+    """
+
+    planes: NDArray[np.uint8]
+    codes: NDArray[np.uint8]
+
+
+BIT_SCALES: F32 = np.exp2((np.arange(256) - 192) / 8).astype(np.float32)
+"""What a code of `BitRows` stands for: eight to a power of two; nothing below the first, no number above the last."""
+BIT_SCALES[0], BIT_SCALES[255] = 0, np.nan
+
+BIT_STEPS = (1.5958, 0.9957, 0.5860, 0.3352, 0.1881, 0.1041, 0.0569, 0.0308)
+"""The best distance of levels for 1 to 8 bits, by the standard deviation of normal weights (Max 1960, table 2)."""
+
+
 class PackedRows(NamedTuple):
     """Rows of which only the slots are stored.
 
@@ -153,7 +173,7 @@ ScoreBlocks = Callable[[], Iterator[tuple[int, F32]]]
 """Each call yields (first row, float32 `[some rows, width]`) from a table's first row to its last, always the same."""
 
 MaskedRows = PackedRows | PackedInt8Rows | PackedHalfRows
-Rows = DenseRows | Int8Rows | HalfRows | MaskedRows | PrefixRows | CompactRows | NoRows
+Rows = DenseRows | Int8Rows | HalfRows | BitRows | MaskedRows | PrefixRows | CompactRows | NoRows
 
 
 class Backend(Protocol):
@@ -210,6 +230,12 @@ class Backend(Protocol):
 
     def update_half(self, rows: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
         """As `update_int8`, for float16 rows, in which each value has a scale of its own."""
+
+    def round_bits(self, values: F32, first: int, rows: BitRows) -> None:
+        """Rows from `first` on become the rows of `values`, float32 `[some rows, width]`, rounded to the nearest.
+
+        A row's scale is the one next to `BIT_STEPS` times the root of its mean square.
+        """
 
     def fill_dense(self, key: int, uniform: bool, scale: float, first: int, out: F32) -> None:
         """Rows from `first` on of the starting values of the table `key`, each a function of key and position alone.

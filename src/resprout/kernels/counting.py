@@ -14,6 +14,7 @@ from resprout.kernels.contract import (
     F32,
     I32,
     Backend,
+    BitRows,
     CompactRows,
     DenseRows,
     HalfRows,
@@ -37,26 +38,24 @@ class CountingBackend:
 
     def sum_links(self, links: Links, first: int, source: Rows, add: Rows, scale: float, out: F32) -> None:
         """See `contract.Backend.sum_links`."""
-        self._count(links.ids[links.starts[first] : links.starts[first + len(out)]], source)
+        self._count(links.ids[links.starts[first] : links.starts[first + len(out)]], source, out.shape[1])
         self.backend.sum_links(links, first, source, add, scale, out)
 
     def sum_links_of(self, links: Links, lists: I32, source: Rows, add: Rows, scale: float, out: F32) -> None:
         """See `contract.Backend.sum_links_of`."""
         for r in lists:
-            self._count(links.ids[links.starts[r] : links.starts[r + 1]], source)
+            self._count(links.ids[links.starts[r] : links.starts[r + 1]], source, out.shape[1])
         self.backend.sum_links_of(links, lists, source, add, scale, out)
 
     def sampled_dots(self, queries: F32, ids: I32, source: Rows, out: F32) -> None:
         """See `contract.Backend.sampled_dots`."""
-        self._count(ids.reshape(-1), source)
+        self._count(ids.reshape(-1), source, queries.shape[1])
         self.backend.sampled_dots(queries, ids, source, out)
 
-    def _count(self, ids: I32, source: Rows) -> None:
-        if isinstance(source, DenseRows | Int8Rows):
-            self.multiply_adds += len(ids) * source.values.shape[1]
-        elif isinstance(source, HalfRows):
-            self.multiply_adds += len(ids) * source.bits.shape[1]
+    def _count(self, ids: I32, source: Rows, width: int) -> None:
+        if isinstance(source, DenseRows | Int8Rows | HalfRows | BitRows):
+            self.multiply_adds += len(ids) * width
         elif isinstance(source, MaskedRows | PrefixRows):
             self.multiply_adds += int((source.starts[ids + 1] - source.starts[ids]).sum(dtype=np.int64))
         elif isinstance(source, CompactRows):
-            self.multiply_adds += int((source.positions[ids] >= 0).sum()) * source.values.shape[1]
+            self.multiply_adds += int((source.positions[ids] >= 0).sum()) * width

@@ -21,6 +21,7 @@ from resprout.kernels.cpu_numba.lanes import (
     VECTOR,
     ZEROS,
     constant,
+    constants,
     count_ones,
     function,
     load_at,
@@ -66,9 +67,9 @@ def _expanded(b: ir.IRBuilder, mask: ir.Value, slots: ir.Value, blocks: int) -> 
 def _looked_up(b: ir.IRBuilder, mask: ir.Value, slots: ir.Value, blocks: int) -> list[ir.Value]:
     load = function(b, "llvm.x86.avx.maskload.ps.256", _HALF_FLOATS, [I8.as_pointer(), _HALF_INTS])
     permute = function(b, "llvm.x86.avx2.permps", _HALF_FLOATS, [_HALF_FLOATS, _HALF_INTS])
-    numbers = _table(b, "resprout_slot_numbers", [n for byte in range(256) for n in _slot_numbers(byte)])
+    numbers = constants(b, "resprout_slot_numbers", I32, [n for byte in range(256) for n in _slot_numbers(byte)])
     # eight entries from 8 - n on are a mask of n lanes
-    window = _table(b, "resprout_first_lanes", [-1] * _HALF + [0] * _HALF)
+    window = constants(b, "resprout_first_lanes", I32, [-1] * _HALF + [0] * _HALF)
     vectors = []
     for block in range(blocks):
         bits, halves = b.zext(_bits(b, mask, block), I64), []
@@ -88,16 +89,6 @@ def _slot_numbers(byte: int) -> list[int]:
     """Which of the loaded slots each lane takes; one without a slot takes the last, zero because it was not loaded."""
     numbers = [(byte & ((1 << lane) - 1)).bit_count() for lane in range(_HALF)]
     return [n if byte >> lane & 1 else _HALF - 1 for lane, n in enumerate(numbers)]
-
-
-def _table(b: ir.IRBuilder, name: str, entries: list[int]) -> ir.Value:
-    kind = ir.ArrayType(I32, len(entries))
-    table = b.module.globals.get(name)
-    if table is None:
-        table = ir.GlobalVariable(b.module, kind, name)
-        table.linkage, table.global_constant, table.align = "internal", True, 64
-        table.initializer = ir.Constant(kind, entries)
-    return b.bitcast(table, I32.as_pointer())
 
 
 def _bits(b: ir.IRBuilder, mask: ir.Value, block: int) -> ir.Value:

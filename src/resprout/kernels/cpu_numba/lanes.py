@@ -27,6 +27,17 @@ def constant(value: int) -> ir.Constant:
     return ir.Constant(I64, value)
 
 
+def constants(b: ir.IRBuilder, name: str, kind: ir.Type, entries: list[Any]) -> ir.Value:
+    """Where the entries lie, once in the compiled module."""
+    array = ir.ArrayType(kind, len(entries))
+    table = b.module.globals.get(name)
+    if table is None:
+        table = ir.GlobalVariable(b.module, array, name)
+        table.linkage, table.global_constant, table.align = "internal", True, 64
+        table.initializer = ir.Constant(array, entries)
+    return b.bitcast(table, kind.as_pointer())
+
+
 def function(b: ir.IRBuilder, name: str, result: ir.Type, arguments: list[ir.Type]) -> ir.Function:
     """LLVM's intrinsic called `name`."""
     return b.module.globals.get(name) or ir.Function(b.module, ir.FunctionType(result, arguments), name)

@@ -1,11 +1,11 @@
-"""Rows of few bits, updated in float32 and rounded up or down at random; see `reference.rounded`."""
+"""Rows of few bits, rounded at random after an update or to the nearest; see `reference.rounded`."""
 
 import math
 
 import numpy as np
 from numba import njit, prange
 
-from resprout.kernels.contract import F32, HalfRows, Int8Rows, RowStep
+from resprout.kernels.contract import BIT_SCALES, BIT_STEPS, F32, BitRows, HalfRows, Int8Rows, RowStep
 
 _ROWS_PER_TASK = 64
 
@@ -18,6 +18,11 @@ def update_int8(rows: Int8Rows, moments: F32, first: int, gradients: F32, step: 
 def update_half(rows: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
     """See `contract.Backend.update_half`."""
     _update_half(rows.bits, moments, first, gradients, *_numbers(step))
+
+
+def round_bits(values: F32, first: int, rows: BitRows) -> None:
+    """See `contract.Backend.round_bits`."""
+    _round_bits(values, first, rows.planes, rows.codes, BIT_STEPS[rows.planes.shape[1] - 1])
 
 
 def _numbers(step: RowStep) -> tuple[np.float32, np.float32, np.float32, np.float32, np.float32, np.uint32]:
@@ -34,18 +39,18 @@ def _bits(key: np.uint32, counter: int) -> np.uint32:
 
 
 @njit(inline="always")
-def _square(gradient: F32) -> np.float32:
-    """Mean square of a row's gradient, in eight sums, so that vectors can be used."""
-    width, whole = gradient.size, gradient.size // 8 * 8
+def _square(row: F32) -> np.float64:
+    """Mean square of a row, in eight sums, so that vectors can be used."""
+    width, whole = row.size, row.size // 8 * 8
     sums = np.zeros(8, np.float64)
     for k in range(0, whole, 8):
         for lane in range(8):
-            value = np.float64(gradient[k + lane])
+            value = np.float64(row[k + lane])
             sums[lane] += value * value
     total = sums.sum()
     for k in range(whole, width):
-        total += np.float64(gradient[k]) * np.float64(gradient[k])
-    return np.float32(total / width)
+        total += np.float64(row[k]) * np.float64(row[k])
+    return total / width
 
 
 @njit(inline="always")
@@ -54,7 +59,7 @@ def _size(
     epsilon: np.float32,
 ) -> np.float32:  # fmt: skip
     """What the row's gradient is multiplied by, once its moment has taken it in; -1 if there is none."""
-    square = _square(gradient)
+    square = np.float32(_square(gradient))
     moment = beta * moments[row] + other * square
     moments[row] = moment
     return rate / (np.sqrt(moment) * root + epsilon) if square > 0 else np.float32(-1)
@@ -126,3 +131,31 @@ def _update_half(
                     smallest = np.float64(abs(updated[k])) * 16777216.0
                     half = np.int32(smallest + np.float64(chance) / 8192.0)
                 own[k] = np.uint16(half | ((as_bits[k] >> 16) & 0x8000))
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def _round_bits(values: F32, first: int, planes: np.ndarray, codes: np.ndarray, step: float) -> None:
+    rows, width = values.shape
+    bits, last = planes.shape[1], BIT_SCALES.size - 1
+    half = np.float32(2 ** (bits - 1))
+    for part in prange(-(-rows // _ROWS_PER_TASK)):
+        numbers = np.zeros(-(-width // 8) * 8, np.uint8)
+        words = numbers.view(np.uint64)
+        for at in range(part * _ROWS_PER_TASK, min(rows, (part + 1) * _ROWS_PER_TASK)):
+            row, own = first + at, values[at]
+            scale = step * math.sqrt(_square(own))
+            code = 0 if scale == 0 else last
+            if 0 < scale < np.inf:
+                code = min(max(int(np.rint(8 * math.log2(scale))) + 192, 1), last - 1)
+            codes[row] = code
+            if code in (0, last):
+                planes[row] = 0
+                continue
+            for k in range(width):
+                number = np.floor(own[k] / BIT_SCALES[code])
+                numbers[k] = np.uint8(min(max(number, -half), half - np.float32(1)) + half)
+            for bit in range(bits):
+                for byte in range(words.size):
+                    # the product has the lowest bits of eight bytes side by side in its highest one
+                    lowest = words[byte] >> np.uint64(bit) & np.uint64(0x0101010101010101)
+                    planes[row, bit, byte] = np.uint8(lowest * np.uint64(0x0102040810204080) >> np.uint64(56))

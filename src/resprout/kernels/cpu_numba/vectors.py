@@ -17,7 +17,9 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 from resprout.kernels.contract import (
+    BIT_SCALES,
     LANES,
+    BitRows,
     CompactRows,
     DenseRows,
     HalfRows,
@@ -31,6 +33,7 @@ from resprout.kernels.contract import (
 from resprout.kernels.cpu_numba.expand import packed_blocks, packed_integers
 from resprout.kernels.cpu_numba.lanes import (
     F32,
+    I16,
     I64,
     LANE_INTS,
     LANE_MASK,
@@ -38,10 +41,12 @@ from resprout.kernels.cpu_numba.lanes import (
     ZEROS,
     as_i64,
     constant,
+    constants,
     count_ones,
     first_lanes,
     function,
     join,
+    load_at,
     load_block,
     load_integers,
     prefetch,
@@ -183,6 +188,53 @@ def _half_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Valu
     return _Reader(blocks, _ask_nothing)
 
 
+def _bit_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
+    planes, codes = fields
+    _, bits, row_bytes = shape(0)
+    first_byte = b.udiv(chunk.column, constant(8))
+    scales = constants(b, "resprout_bit_scales", F32, BIT_SCALES.tolist())
+
+    def words(plane: ir.Value) -> list[ir.Value]:
+        """16 bits a block; the last byte of a row of an odd number of bytes is read twice, in lanes that are not."""
+        found = []
+        for k, lanes in enumerate(chunk.lanes):
+            byte = b.add(first_byte, constant(2 * k))
+            if lanes is None:
+                found.append(load_at(b, b.gep(plane, [byte]), I16, 1))
+                continue
+            following, last = b.add(byte, constant(1)), b.sub(row_bytes, constant(1))
+            following = b.select(b.icmp_signed("<", following, last), following, last)
+            low, high = (b.zext(b.load(b.gep(plane, [at])), I16) for at in (byte, following))
+            found.append(b.or_(low, b.shl(high, ir.Constant(I16, 8))))
+        return found
+
+    def blocks(row: ir.Value) -> list[ir.Value]:
+        start = b.gep(planes, [b.mul(b.mul(row, bits), row_bytes)])
+        half = b.uitofp(b.shl(constant(1), b.sub(bits, constant(1))), F32)
+        first = splat(b, b.fsub(ir.Constant(F32, 0.5), half))
+        entry, loop, done = b.block, b.append_basic_block("planes"), b.append_basic_block("whole")
+        b.branch(loop)
+        b.position_at_end(loop)
+        bit, worth, sums = b.phi(I64), b.phi(F32), [b.phi(VECTOR) for _ in chunk.lanes]
+        plane = b.gep(start, [b.mul(bit, row_bytes)])
+        more = splat(b, worth)
+        new = [
+            b.select(b.bitcast(word, LANE_MASK), b.fadd(total, more), total)
+            for total, word in zip(sums, words(plane), strict=True)
+        ]
+        following, twice = b.add(bit, constant(1)), b.fadd(worth, worth)
+        b.cbranch(b.icmp_signed("<", following, bits), loop, done)
+        join(bit, (constant(0), entry), (following, loop))
+        join(worth, (ir.Constant(F32, 1.0), entry), (twice, loop))
+        for total, result in zip(sums, new, strict=True):
+            join(total, (first, entry), (result, loop))
+        b.position_at_end(done)
+        scale = splat(b, b.load(b.gep(scales, [b.zext(b.load(b.gep(codes, [row])), I64)])))
+        return [b.fmul(number, scale) for number in new]
+
+    return _Reader(blocks, _ask_nothing)
+
+
 def _scaled(b: ir.IRBuilder, integers: ir.Value, scale: ir.Value) -> ir.Value:
     return b.fmul(b.sitofp(b.sext(integers, LANE_INTS), VECTOR), scale)
 
@@ -239,7 +291,7 @@ _intrinsic: Any = intrinsic  # by its annotations a call would have to pass the 
 _READERS = {
     PackedRows: _packed_reader, PackedInt8Rows: _packed_int8_reader, PackedHalfRows: _packed_half_reader,
     PrefixRows: _prefix_reader, DenseRows: _dense_reader, Int8Rows: _int8_reader, HalfRows: _half_reader,
-    CompactRows: _compact_reader, NoRows: _zero_reader,
+    BitRows: _bit_reader,    CompactRows: _compact_reader, NoRows: _zero_reader,
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Rows of few bits, updated in float32 and rounded up or down at random, one value at a time.
+"""Rows of few bits: updated in float32 and rounded up or down at random, or rounded to the nearest.
 
 Rounding at random keeps what many small steps add up to, where rounding to the nearest would lose each of them
 (Gupta et al., ICML 2015, section 3.1).
@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from resprout.kernels.contract import F32, HalfRows, Int8Rows, RowStep
+from resprout.kernels.contract import BIT_SCALES, BIT_STEPS, F32, BitRows, HalfRows, Int8Rows, RowStep
 
 _WORD = 1 << 32
 _LARGEST_HALF = np.float32(65504)
@@ -40,6 +40,28 @@ def update_half(rows: HalfRows, moments: F32, first: int, gradients: F32, step: 
             chance = (_bits(step.key, row * len(gradient) + column) >> 19) / (1 << 13)
             rounded = min(math.floor(size / unit + chance) * unit, float(_LARGEST_HALF))
             values[row, column] = math.copysign(rounded, value)
+
+
+def round_bits(values: F32, first: int, rows: BitRows) -> None:
+    """See `contract.Backend.round_bits`."""
+    bits = rows.planes.shape[1]
+    half = 2 ** (bits - 1)
+    for row, own in enumerate(values, first):
+        code = _code(BIT_STEPS[bits - 1] * math.sqrt(np.square(own, dtype=np.float64).mean()))
+        numbers = np.zeros(len(own), np.uint8)
+        if 0 < code < len(BIT_SCALES) - 1:
+            numbers = (np.floor(own / BIT_SCALES[code]).clip(-half, half - 1) + half).astype(np.uint8)
+        rows.codes[row] = code
+        for bit in range(bits):
+            rows.planes[row, bit] = np.packbits(numbers >> bit & 1, bitorder="little")
+
+
+def _code(scale: float) -> int:
+    """The number of the scale next to this one."""
+    last = len(BIT_SCALES) - 1
+    if scale == 0 or not math.isfinite(scale):
+        return last if scale else 0
+    return min(max(round(8 * math.log2(scale)) + 192, 1), last - 1)
 
 
 def _moment_moves(moments: F32, row: int, gradient: F32, step: RowStep) -> bool:

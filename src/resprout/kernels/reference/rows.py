@@ -4,8 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resprout.kernels.contract import (
+    BIT_SCALES,
     F32,
     LANES,
+    BitRows,
     CompactRows,
     DenseRows,
     HalfRows,
@@ -28,6 +30,8 @@ def whole(rows: Rows, count: int, width: int) -> F32:
         return rows.values * rows.scales[:, None]
     if isinstance(rows, HalfRows):
         return _floats(rows.bits)
+    if isinstance(rows, BitRows):
+        return _of_bits(rows, slice(None), width)
     if isinstance(rows, NoRows):
         return np.zeros((count, width), np.float32)
     if isinstance(rows, CompactRows):
@@ -56,6 +60,8 @@ def entries(rows: Rows, row: int, width: int) -> tuple[NDArray[np.intp], F32]:
         return np.arange(width), rows.values[row] * rows.scales[row]
     if isinstance(rows, HalfRows):
         return np.arange(width), _floats(rows.bits[row])
+    if isinstance(rows, BitRows):
+        return np.arange(width), _of_bits(rows, slice(row, row + 1), width)[0]
     if isinstance(rows, CompactRows) and rows.positions[row] >= 0:
         return np.arange(width), rows.values[rows.positions[row]]
     return np.arange(0), np.zeros(0, np.float32)
@@ -71,6 +77,14 @@ def _slots(rows: MaskedRows, row: int) -> F32:
 
 def _floats(bits: NDArray[np.uint16]) -> F32:
     return bits.view(np.float16).astype(np.float32)
+
+
+def _of_bits(rows: BitRows, its: slice, width: int) -> F32:
+    planes = np.unpackbits(rows.planes[its], axis=2, count=width, bitorder="little")
+    bits = planes.shape[1]
+    numbers = (planes << np.arange(bits, dtype=np.uint8)[:, None]).sum(1, dtype=np.int32)
+    values: F32 = (numbers + np.float32(0.5 - 2 ** (bits - 1))).astype(np.float32) * BIT_SCALES[rows.codes[its], None]
+    return values
 
 
 def positions(mask: Mask, width: int) -> NDArray[np.bool_]:
