@@ -1,7 +1,8 @@
 """How much a model's tables may hold: a share of the dense weights, or deployed bytes; and what they do hold."""
 
 import re
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
@@ -63,6 +64,8 @@ def start_bytes(slots: int) -> int:
 
 
 Of = Literal["deployed", "training"]
+RowBytes = Callable[[int], int]
+"""Bytes of a row of that many columns; more columns never take less."""
 
 
 @dataclass(frozen=True)
@@ -146,21 +149,24 @@ class Budget:
     def _dense(self, shapes: Sequence[Shape]) -> int:
         return sum(shape.weights for shape in shapes) * self.weight_bytes
 
-    def narrow_widths(self, shapes: Sequence[Shape], value_bytes: int | None = None, row_bytes: int = 0) -> list[int]:
-        """The width of each dense table within the budget, each with the same share of its dense bytes.
+    def narrow_widths(self, shapes: Sequence[Shape], row_bytes: RowBytes | None = None) -> list[int]:
+        """The width of each table stored whole within the budget, each with the same share of its dense bytes.
 
-        value_bytes, row_bytes: what a weight takes, and a row besides, as the budget counts; float32 alone by default.
-        No table is made wider than it is. Raises BudgetExceeded where a table would be left without a column.
+        row_bytes: what a row takes, as the budget counts; float32 weights alone by default. No table is made wider than
+        it is. Raises BudgetExceeded where a table would be left without a column.
         """
-        dense, value_bytes = self._dense(shapes), value_bytes or self.weight_bytes
+        dense, row_bytes = self._dense(shapes), row_bytes or self.weight_bytes.__mul__
         if self.share is None and (self.size or 0) > dense:
             raise SettingsError(f"budget {self} is above the {dense:,} bytes of the dense tables: use method 'dense'")
         share = self.share if self.share is not None else Fraction(self.size or 0, dense)
-        widths = [int((share * shape.width * self.weight_bytes - row_bytes) / value_bytes) for shape in shapes]
-        for shape, width in zip(shapes, widths, strict=True):
+        widths = []
+        for shape in shapes:
+            limit = int(share * shape.width * self.weight_bytes)
+            width = bisect_right(range(1, shape.width + 1), limit, key=row_bytes)
             if width < 1:
                 raise BudgetExceeded(f"budget {self} is too small: table {shape.name!r} would have no column left")
-        return [min(width, shape.width) for shape, width in zip(shapes, widths, strict=True)]
+            widths.append(width)
+        return widths
 
 
 def _apportion(total: int, weights: Sequence[int]) -> list[int]:

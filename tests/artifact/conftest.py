@@ -31,7 +31,14 @@ def build(
     options = kind.Options(width=width)
     shapes = kind.shapes(options, n_users, n_items)
     slots, start, backend = [shape.weights // 3 for shape in shapes], Start("normal", 1.0, seed), choose().backend
-    trained = {"int8": "dense", "float16": "dense", "packed_int8": "packed", "packed_float16": "packed"}.get(storage)
+    rounded = {
+        "int8": "dense",
+        "float16": "dense",
+        "bits3": "dense",
+        "packed_int8": "packed",
+        "packed_float16": "packed",
+    }
+    trained = rounded.get(storage)
     source = build_tables(shapes, trained, slots, start, False, backend) if trained else None
     values = {
         "backbone": backbone,

@@ -20,7 +20,7 @@ from resprout.kernels import reference
 from resprout.kernels.select import choose
 from resprout.tables.dense import DenseTable
 
-STORAGES = ["dense", "packed", "packed_int8", "packed_float16", "prefix", "int8", "float16"]
+STORAGES = ["dense", "packed", "packed_int8", "packed_float16", "prefix", "int8", "float16", "bits3"]
 MODELS = [(backbone, storage) for backbone in ("mf", "lightgcn") for storage in STORAGES]
 
 
@@ -100,6 +100,7 @@ def test_deployed_bytes_are_those_of_the_arrays(tmp_path, make_parts, backbone, 
     kinds = {
         "packed": {*masked, "values"}, "packed_int8": {*masked, "values", "scales"},
         "packed_float16": {*masked, "bits"}, "prefix": {"starts", "values"}, "int8": {"values", "scales"},
+        "bits3": {"planes", "codes"},
     }  # fmt: skip
     assert by_kind.keys() == kinds.get(storage, {"values"})
     for kind, size in by_kind.items():
@@ -214,7 +215,7 @@ def test_an_unknown_storage(tmp_path, make_parts):
     table = {"name": "user", "rows": 30, "width": 20, "slots": 600, "storage": "ternary"}
     edit(tmp_path / "model", tables=[table])
     with pytest.raises(
-        RunError, match=r"model\.json: table 'user' has the storage 'ternary'; .* dense, packed, .*float16: upgrade"
+        RunError, match=r"model\.json: table 'user' has the storage 'ternary'; .* dense, packed, .*float16, bits: upgrade"
     ):
         load_model(tmp_path / "model")
 

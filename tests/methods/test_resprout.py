@@ -23,8 +23,11 @@ def planned(budget, of="deployed", precision="auto"):
         (None, "deployed", ("float16", 64)),
         ("50%", "deployed", ("float16", 64)),  # 128 bytes a row
         ("49%", "deployed", ("int8", 64)),
-        ("20%", "deployed", ("int8", 47)),  # 51.2 bytes a row, 4 for its scale
-        ("2%", "deployed", ("float16", 2)),  # 5.1 bytes, of which a scale would leave one
+        ("26%", "deployed", ("bits6", 64)),  # 66.6 bytes a row; int8 wants 68
+        ("20%", "deployed", ("bits6", 64)),  # 51.2 bytes a row, 49 taken
+        ("10%", "deployed", ("bits3", 64)),  # 25.6 bytes, 25 taken
+        ("5%", "deployed", ("bits2", 40)),  # 12.8 bytes, 11 taken
+        ("2%", "deployed", ("bits2", 16)),  # 5.1 bytes, 5 taken
         ("50%", "training", ("float16", 64)),
         ("17%", "training", ("int8", 64)),  # 130 bytes a row, of which float16 wants 132
         ("5%", "training", ("int8", 30)),  # 38.4 bytes a row, 8 for scale and moment

@@ -31,7 +31,7 @@ METHODS = {
     "quantised": [],
     "quantised, float16, narrow": ["budget.limit=20%", "method.precision=float16"],
     "resprout": ["budget.limit=20%"],
-    "resprout, float16": ["budget.limit=20%", "budget.of=training", "method.precision=float16"],
+    "resprout, int8": ["budget.limit=20%", "budget.of=training", "method.precision=int8"],
     "dsl, random, joint": [
         "budget.limit=1800B",
         "method.grow=random",

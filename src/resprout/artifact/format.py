@@ -36,7 +36,8 @@ from resprout.data.histories import Histories
 from resprout.data.idmap import IdMap
 from resprout.errors import DataError, RunError
 from resprout.kernels import select
-from resprout.kernels.contract import Backend, Mask, PackedHalfRows, PackedInt8Rows, PackedRows, PrefixRows
+from resprout.kernels.contract import BIT_STEPS, Backend, Mask, PackedHalfRows, PackedInt8Rows, PackedRows, PrefixRows
+from resprout.tables.bits import BitsTable
 from resprout.tables.dense import DenseTable
 from resprout.tables.packed import PackedTable
 from resprout.tables.prefix import PrefixTable
@@ -260,6 +261,13 @@ def _float16_table(entry: TableEntry, source: Source, backend: Backend) -> Table
     return Float16Table(_shape(entry), values, backend)
 
 
+def _bits_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
+    planes = source.take(f"{entry.name}.planes", (entry.rows, None, -(-entry.width // 8)), np.uint8)
+    if not 1 <= planes.shape[1] <= len(BIT_STEPS):
+        raise source.damaged(f"table {entry.name!r} has weights of {planes.shape[1]} bits")
+    return BitsTable(_shape(entry), planes, source.take(f"{entry.name}.codes", (entry.rows,), np.uint8), backend)
+
+
 STORAGES: dict[Any, Callable[[TableEntry, Source, Backend], Table]] = {
     DenseTable: _dense_table,
     PackedTable: _packed_table,
@@ -268,6 +276,7 @@ STORAGES: dict[Any, Callable[[TableEntry, Source, Backend], Table]] = {
     PrefixTable: _prefix_table,
     Int8Table: _int8_table,
     Float16Table: _float16_table,
+    BitsTable: _bits_table,
 }
 
 

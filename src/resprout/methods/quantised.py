@@ -1,22 +1,35 @@
 """Quantised: a dense table deployed in fewer bits a weight, what an engineer gets without training anything anew."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 from pydantic import Field
 
+from resprout.budget import RowBytes
 from resprout.methods import method
 from resprout.methods.method import Allowance, Stage, first_left
 
-DEPLOYED: Mapping[str, tuple[int, int]] = {"int8": (1, 4), "float16": (2, 0)}
-"""Bytes of a weight, and of a row besides."""
+Precision = Literal["float16", "int8", "bits6", "bits5", "bits4", "bits3", "bits2", "bits1"]
+
+
+def _plane_bytes(bits: int, width: int) -> int:
+    return bits * -(-width // 8) + 1
+
+
+DEPLOYED: Mapping[str, RowBytes] = {
+    "float16": lambda width: 2 * width,
+    "int8": lambda width: width + 4,
+    **{f"bits{bits}": partial(_plane_bytes, bits) for bits in range(6, 0, -1)},
+}
+"""What a row takes."""
 
 
 class Options(method.Options):
     """Options of `quantised`."""
 
-    precision: Literal["int8", "float16"] = Field(
-        "int8", description="int8: a byte a weight and 4 bytes a row; float16: two bytes a weight"
+    precision: Precision = Field(
+        "int8", description="int8: a byte a weight, 4 a row; float16: 2 bytes a weight; bits4: 4 bits, a byte a row"
     )
 
 
@@ -31,7 +44,7 @@ class Quantised(method.Method):
         """See `Method.next_stage`."""
         widths, precision = allowance.widths, self.options.precision
         if allowance.budget is not None:
-            sizes = DEPLOYED[precision] if allowance.budget.of == "deployed" else ()
-            widths = tuple(allowance.budget.narrow_widths(allowance.shapes, *sizes))
+            row_bytes = DEPLOYED[precision] if allowance.budget.of == "deployed" else None
+            widths = tuple(allowance.budget.narrow_widths(allowance.shapes, row_bytes))
         dense = Stage("train", "dense", widths, deployed=False)
         return first_left(finished, dense, Stage("rounded", precision, widths, values_from="train", epochs=0))

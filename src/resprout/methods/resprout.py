@@ -11,22 +11,30 @@ from typing import Literal
 
 from pydantic import Field
 
-from resprout.budget import Budget
+from resprout.budget import Budget, RowBytes
 from resprout.errors import BudgetExceeded
 from resprout.methods import method
 from resprout.methods.method import Allowance, Stage, first_left
-from resprout.methods.quantised import DEPLOYED
+from resprout.methods.quantised import DEPLOYED, Precision
 
-TRAINED: Mapping[str, tuple[int, int]] = {precision: (size, row + 4) for precision, (size, row) in DEPLOYED.items()}
-"""As `DEPLOYED`, with the moment of the row."""
+BITS = tuple(name for name in DEPLOYED if name.startswith("bits"))
+TRAINED: Mapping[str, RowBytes] = {
+    "float16": lambda width: 2 * width + 4,
+    "int8": lambda width: width + 8,
+    **{name: lambda width, name=name: DEPLOYED[name](width) + 2 * width + 4 for name in BITS},  # type: ignore[misc]
+}
+"""What a row takes with its moment, and, of few bits, with what its weights are rounded from."""
+FEWEST = "bits2"
+"""Columns go where weights of fewer bits would be needed."""
 
 
 class Options(method.Options):
     """Options of `resprout`."""
 
-    precision: Literal["auto", "int8", "float16"] = Field(
+    precision: Literal["auto"] | Precision = Field(
         "auto",
-        description="of the weights, in training too; auto: what has more columns, float16 where both have as many",
+        description="of the weights, in training too; auto: the most bits at which all columns are left, at least two, "
+        "and, where bytes of training count, int8 or float16",
     )
 
 
@@ -41,11 +49,20 @@ class Resprout(method.Method):
         """See `Method.next_stage`."""
         precision, widths = self.options.precision, allowance.widths
         if precision == "auto":
-            # float16 first: it is taken where both have as many columns
-            precision = max(("float16", "int8"), key=lambda kind: sum(_room(allowance, kind)))
+            precision = _precision(allowance)
         if allowance.budget is not None:
             widths = _widths(allowance, allowance.budget, precision)
         return first_left(finished, Stage("train", precision, widths))
+
+
+def _precision(allowance: Allowance) -> str:
+    if allowance.budget is None:
+        return "float16"
+    of_training = allowance.budget.of == "training"
+    kinds = [name for name in DEPLOYED if name not in BITS] if of_training else list(DEPLOYED)
+    kinds = kinds[: kinds.index(FEWEST) + 1] if FEWEST in kinds else kinds
+    # the first of those that have most columns
+    return max(kinds, key=lambda kind: sum(_room(allowance, kind)))
 
 
 def _room(allowance: Allowance, precision: str) -> tuple[int, ...]:
@@ -57,5 +74,5 @@ def _room(allowance: Allowance, precision: str) -> tuple[int, ...]:
 
 
 def _widths(allowance: Allowance, budget: Budget, precision: str) -> tuple[int, ...]:
-    sizes = DEPLOYED if budget.of == "deployed" else TRAINED
-    return tuple(budget.narrow_widths(allowance.shapes, *sizes[precision]))
+    row_bytes = DEPLOYED if budget.of == "deployed" else TRAINED
+    return tuple(budget.narrow_widths(allowance.shapes, row_bytes[precision]))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from resprout.budget import Shape
 from resprout.errors import SettingsError
 from resprout.kernels.contract import F32, Backend, ScoreBlocks
+from resprout.tables import bits
 from resprout.tables.dense import DenseTable
 from resprout.tables.initial import Start
 from resprout.tables.mixed import MixedTable
@@ -23,10 +24,13 @@ from resprout.tables.thresholded import ThresholdedTable
 
 SLOTTED: Mapping[str, type[PackedTable | PrefixTable]] = {"packed": PackedTable, "prefix": PrefixTable}
 SEARCHED: Mapping[str, type[ThresholdedTable | MixedTable]] = {"thresholded": ThresholdedTable, "mixed": MixedTable}
-WHOLE: Mapping[str, type[WholeTable]] = {kind.storage: kind for kind in (Int8Table, Float16Table)}
-QUANTISED: Mapping[str, type[QuantisedTable]] = {
-    **WHOLE,
-    **{kind.storage: kind for kind in (PackedInt8Table, PackedFloat16Table)},
+WHOLE: Mapping[str, Callable[[Shape, Start, Backend], WholeTable]] = {
+    **{kind.storage: kind.start for kind in (Int8Table, Float16Table)},
+    **bits.START,
+}
+QUANTISED: Mapping[str, Callable[[Shape, Backend, Table | None], QuantisedTable]] = {
+    **{kind.storage: kind.empty for kind in (Int8Table, Float16Table, PackedInt8Table, PackedFloat16Table)},
+    **bits.EMPTY,
 }
 
 
@@ -57,10 +61,10 @@ def build_tables(
         elif storage in SEARCHED:
             tables[shape.name] = SEARCHED[storage].start(shape, start, backend)
         elif storage in WHOLE and values_from is None:
-            tables[shape.name] = WHOLE[storage].start(shape, start, backend)
+            tables[shape.name] = WHOLE[storage](shape, start, backend)
         elif storage in QUANTISED:
             slots_from = None if mask_from is None else mask_from[shape.name]
-            tables[shape.name] = QUANTISED[storage].empty(shape, backend, slots_from)
+            tables[shape.name] = QUANTISED[storage](shape, backend, slots_from)
         elif storage in SLOTTED:
             factor = (shape.weights / slots[k]) ** 0.5 if scale_start else 1.0
             larger = _scores(shape, mask_from, mask)

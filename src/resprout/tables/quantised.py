@@ -67,11 +67,16 @@ class WholeTable(QuantisedTable):
     def start(cls, shape: Shape, start: Start, backend: Backend) -> Self:
         """A table with starting values, rounded."""
         table = cls.empty(shape, backend)
+        table.fill(start)
+        return table
+
+    def fill(self, start: Start) -> None:
+        """Takes starting values."""
+        shape = self.shape
         key, spread, block = start.key(shape.name), start.spread(shape), aligned_empty(block_rows(shape), shape.width)
         for first, last in row_blocks(shape):
-            backend.fill_dense(key, *spread, first, block[: last - first])
-            table._set(first, block[: last - first])
-        return table
+            self.backend.fill_dense(key, *spread, first, block[: last - first])
+            self._set(first, block[: last - first])
 
     @property
     def row_moments(self) -> F32:
@@ -158,7 +163,7 @@ class Float16Table(WholeTable):
         self.backend.update_half(self.stored, self.row_moments, first, gradients, step)
 
     def _set(self, first: int, rows: F32) -> None:
-        self.values[first : first + len(rows)] = _halves(rows)
+        self.values[first : first + len(rows)] = as_halves(rows)
 
 
 class PackedQuantisedTable(RowsTable, QuantisedTable):
@@ -221,7 +226,7 @@ class PackedFloat16Table(PackedQuantisedTable):
 
     def _set(self, first: int, rows: F32) -> None:
         slots, where = self._slots_of(first, rows)
-        self._rows.bits[slots] = _halves(rows)[where].view(np.uint16)
+        self._rows.bits[slots] = as_halves(rows)[where].view(np.uint16)
 
 
 def _index(shape: Shape, slots_from: Table | None) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -240,5 +245,6 @@ def _integers(rows: F32) -> tuple[NDArray[np.int8], F32]:
     return np.rint(rows / steps).clip(-127, 127).astype(np.int8), scales
 
 
-def _halves(rows: F32) -> NDArray[np.float16]:
+def as_halves(rows: F32) -> NDArray[np.float16]:
+    """The nearest finite float16 numbers."""
     return rows.clip(-_LARGEST_HALF, _LARGEST_HALF).astype(np.float16)

@@ -50,7 +50,7 @@ def _square(row: F32) -> np.float64:
     total = sums.sum()
     for k in range(whole, width):
         total += np.float64(row[k]) * np.float64(row[k])
-    return total / width
+    return np.float64(total / width)
 
 
 @njit(inline="always")

@@ -1,0 +1,92 @@
+"""A table of rows of 1 to 8 bits a weight, rounded from a trained table, or trained as it is deployed."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resprout.budget import Shape
+from resprout.kernels.contract import F32, Backend, BitRows, HalfRows, RowStep
+from resprout.tables.initial import Start
+from resprout.tables.quantised import WholeTable, as_halves
+from resprout.tables.table import Table
+
+
+class BitsTable(WholeTable):
+    """Weights of few bits, and in training what they are rounded from: `unrounded`, float16 `[rows, width]`.
+
+    All that reads the table reads the rounded weights; their gradients go to the others, as if nothing were rounded
+    (Bengio et al. 2013, arXiv 1308.3432, section 4: the straight-through estimator).
+    """
+
+    storage = "bits"
+
+    def __init__(self, shape: Shape, planes: NDArray[np.uint8], codes: NDArray[np.uint8], backend: Backend) -> None:
+        self._begin(shape, backend)
+        self.planes, self.codes = planes, codes
+        self._unrounded: NDArray[np.float16] | None = None
+
+    @classmethod
+    def empty(cls, shape: Shape, backend: Backend, slots_from: Table | None = None, bits: int = 4) -> Self:  # noqa: ARG003
+        """See `QuantisedTable.empty`; bits: of a weight."""
+        planes = np.zeros((shape.rows, bits, -(-shape.width // 8)), np.uint8)
+        return cls(shape, planes, np.zeros(shape.rows, np.uint8), backend)
+
+    @classmethod
+    def start(cls, shape: Shape, start: Start, backend: Backend, bits: int = 4) -> Self:
+        """See `WholeTable.start`."""
+        table = cls.empty(shape, backend, bits=bits)
+        table._unrounded = np.zeros((shape.rows, shape.width), np.float16)
+        table.fill(start)
+        return table
+
+    @property
+    def stored(self) -> BitRows:
+        """See `Table.stored`."""
+        return BitRows(self.planes, self.codes)
+
+    @property
+    def unrounded(self) -> NDArray[np.float16]:
+        """What the weights are rounded from; the weights themselves at first, where they came from another table."""
+        if self._unrounded is None:
+            self._unrounded = as_halves(self.read_range(0, self.shape.rows))
+        return self._unrounded
+
+    def load_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """See `Table.load_arrays`."""
+        if "unrounded" in arrays and self._unrounded is None:
+            self._unrounded = np.zeros((self.shape.rows, self.shape.width), np.float16)
+        super().load_arrays(arrays)
+
+    def arrays(self, training: bool) -> dict[str, NDArray[Any]]:
+        """See `Table.arrays`."""
+        return super().arrays(training) | ({"unrounded": self.unrounded} if training else {})
+
+    def _stored_arrays(self) -> dict[str, NDArray[Any]]:
+        return {"planes": self.planes, "codes": self.codes}
+
+    def _update(self, first: int, gradients: F32, step: RowStep) -> None:
+        unrounded = HalfRows(self.unrounded.view(np.uint16))
+        self.backend.update_half(unrounded, self.row_moments, first, gradients, step)
+        values = gradients  # whose memory is free now
+        self.backend.read_range(first, unrounded, values)
+        self.backend.round_bits(values, first, self.stored)
+
+    def _set(self, first: int, rows: F32) -> None:
+        if self._unrounded is not None:
+            halves = self._unrounded[first : first + len(rows)] = as_halves(rows)
+            rows = halves.astype(np.float32)
+        self.backend.round_bits(rows, first, self.stored)
+
+
+NAMES = tuple(f"bits{bits}" for bits in range(1, 9))
+"""How plans call such a storage."""
+
+EMPTY: Mapping[str, Callable[..., BitsTable]] = {
+    name: partial(BitsTable.empty, bits=k + 1) for k, name in enumerate(NAMES)
+}
+START: Mapping[str, Callable[..., BitsTable]] = {
+    name: partial(BitsTable.start, bits=k + 1) for k, name in enumerate(NAMES)
+}
