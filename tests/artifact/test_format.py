@@ -215,7 +215,8 @@ def test_an_unknown_storage(tmp_path, make_parts):
     table = {"name": "user", "rows": 30, "width": 20, "slots": 600, "storage": "ternary"}
     edit(tmp_path / "model", tables=[table])
     with pytest.raises(
-        RunError, match=r"model\.json: table 'user' has the storage 'ternary'; .* dense, packed, .*float16, bits: upgrade"
+        RunError,
+        match=r"model\.json: table 'user' has the storage 'ternary'; .* dense, packed, .*float16, bits: upgrade",
     ):
         load_model(tmp_path / "model")
 

@@ -1,9 +1,12 @@
-"""The demo, once: it trains five models."""
+"""The demo, once: it trains five models; with fewer epochs than a user's has."""
 
 import json
 
+from resprout.cli import demo
 
-def test_demo_compares_five_methods_and_recommends(resprout, tmp_path):
+
+def test_demo_compares_five_methods_and_recommends(resprout, monkeypatch, tmp_path):
+    monkeypatch.setitem(demo.SHARED["training"], "epochs", 8)
     shown = resprout("demo", "--out", tmp_path / "demo")
     assert shown.exit_code == 0, shown.output
     results = {
