@@ -27,7 +27,7 @@ class Options(BaseModel):
 class Stage:
     """One training from start to end: data only, so it can be written down and compared.
 
-    storage: "dense", "packed", "thresholded", "int8" or "float16"; widths: columns of each table.
+    storage: one of `tables.build`, such as "dense", "packed" or "int8"; widths: columns of each table.
     slots: weights of each packed table, or how many of a thresholded one are to be left; empty for others.
     scale_start: see `tables.build`; deployed: whether its tables are the result.
     mask_from: the earlier stage whose most important weights get the slots, table by table.

@@ -37,7 +37,7 @@ class Quantised(method.Method):
     """Two stages: a dense table, and the same rounded. A budget is one of bytes: where it asks for less, columns go."""
 
     Options = Options
-    summary = "a dense table, deployed with int8 or float16 weights; narrow too, where the budget asks for it"
+    summary = "a dense table, deployed with 1 to 16 bits a weight; narrow too, where the budget asks for it"
     cost = "1"
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:

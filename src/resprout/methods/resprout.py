@@ -1,9 +1,9 @@
 """Resprout: rows of few bits that are trained as they are deployed, so that nearly all of the budget is weights.
 
 What a dense table holds in training is mostly not its weights: Adam keeps two float32 moments for each of them. Here a
-row has one second moment, none of first order, and weights of a byte (and a scale a row) or of two bytes, which updates
-round up or down at random so that small ones are not lost (Gupta et al., ICML 2015, section 3.1). With int8 a table of
-width 64 takes 9.4 % of what a dense one takes in training, and 26.6 % of it deployed; columns go only below that.
+row has one second moment and none of first order. Weights are int8 (with a scale a row) or float16, which updates round
+up or down at random so that small ones are not lost (Gupta et al., ICML 2015, section 3.1); or they have 1 to 6 bits,
+rounded to the nearest level after each update of float16 ones that only training keeps.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ class Resprout(method.Method):
     """One stage: rows of few bits, of as many columns as the budget has room for."""
 
     Options = Options
-    summary = "a table of float16 or int8 rows, trained as it is deployed, with one moment a row"
+    summary = "a table of 2 to 16 bits a weight, trained as it is deployed, with one moment a row"
     cost = "1, or its width by the full width"
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
