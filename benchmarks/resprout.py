@@ -21,6 +21,8 @@ KINDS = {
     "narrow": ("dense", NARROW),
     "float16": ("float16", WIDTH),
     "int8": ("int8", WIDTH),
+    "4 bits": ("bits4", WIDTH),
+    "2 bits": ("bits2", WIDTH),
 }
 
 
@@ -36,7 +38,7 @@ def steps(backbone: type[Backbone], histories: Histories) -> bool:
     batch = models["dense table"].batches(BATCH, 0, "user").batch(0, 0)
     steppers = {name: Stepper(model, batch) for name, model in models.items()}
     losses = {name: np.array([stepper.step() for _ in range(6)]) for name, stepper in steppers.items()}
-    for name in ("float16", "int8"):
+    for name in ("float16", "int8", "4 bits", "2 bits"):
         gate(f"first loss, {name} by dense", abs(losses[name][0] / losses["dense table"][0] - 1), 1e-3)
         fallen = losses[name][0] - losses[name][-1], losses["dense table"][0] - losses["dense table"][-1]
         gate(f"what five steps take from the loss, {name} by dense", abs(fallen[0] / fallen[1] - 1), 0.5)
@@ -46,8 +48,8 @@ def steps(backbone: type[Backbone], histories: Histories) -> bool:
     dense = medians["dense table"]
     print(f"  by the narrow step: int8 {medians['int8'] / medians['narrow']:.2f}")
     held = [
-        floor(f"{name} step by our dense step", medians[name] / dense, 1.1, at_least=False)
-        for name in ("float16", "int8")
+        floor(f"{name} step by our dense step", medians[name] / dense, bound, at_least=False)
+        for name, bound in (("float16", 1.1), ("int8", 1.1), ("4 bits", 1.5), ("2 bits", 1.5))
     ]
     return all(held)
 

@@ -180,6 +180,20 @@ def test_backends_make_the_same_bits(backend: ModuleType, bits: int) -> None:
     np.testing.assert_array_equal(found[0].planes, found[1].planes)
 
 
+@pytest.mark.parametrize("bits", [1, 4])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_bits_follow_what_they_are_rounded_from(backend: ModuleType, width: int, bits: int) -> None:
+    values, moments, gradients = start_of(width)
+    rows, unrounded, expected = no_bits(ROWS, width, bits), half_rows(values), half_rows(values)
+    backend.update_bits(rows, unrounded, fenced(moments), 3, fenced(gradients[3:]), some_step())
+    backend.update_half(expected, fenced(moments), 3, fenced(gradients[3:]), some_step())
+    np.testing.assert_array_equal(unrounded.bits, expected.bits)
+    again, moved = no_bits(ROWS, width, bits), (gradients != 0).any(1) & (np.arange(ROWS) >= 3)
+    backend.round_bits(fenced(expected.bits.view(np.float16).astype(np.float32)), 0, again)
+    np.testing.assert_array_equal(rows.codes, np.where(moved, again.codes, 0))
+    np.testing.assert_array_equal(rows.planes, np.where(moved[:, None, None], again.planes, 0))
+
+
 def test_rows_of_nothing_and_of_no_number(backend: ModuleType) -> None:
     values = np.zeros((5, 20), np.float32)
     values[1, 3], values[2, 3], values[3] = np.nan, -np.inf, 1e30

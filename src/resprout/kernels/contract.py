@@ -231,6 +231,11 @@ class Backend(Protocol):
     def update_half(self, rows: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
         """As `update_int8`, for float16 rows, in which each value has a scale of its own."""
 
+    def update_bits(
+        self, rows: BitRows, unrounded: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep
+    ) -> None:
+        """As `update_half` of `unrounded`; then rows that have a gradient are rounded from it, as by `round_bits`."""
+
     def round_bits(self, values: F32, first: int, rows: BitRows) -> None:
         """Rows from `first` on become the rows of `values`, float32 `[some rows, width]`, rounded to the nearest.
 

@@ -69,10 +69,7 @@ class BitsTable(WholeTable):
 
     def _update(self, first: int, gradients: F32, step: RowStep) -> None:
         unrounded = HalfRows(self.unrounded.view(np.uint16))
-        self.backend.update_half(unrounded, self.row_moments, first, gradients, step)
-        values = gradients  # whose memory is free now
-        self.backend.read_range(first, unrounded, values)
-        self.backend.round_bits(values, first, self.stored)
+        self.backend.update_bits(self.stored, unrounded, self.row_moments, first, gradients, step)
 
     def _set(self, first: int, rows: F32) -> None:
         if self._unrounded is not None:

@@ -5,7 +5,7 @@ from resprout.kernels.cpu_numba.dot_scores import dot_scores
 from resprout.kernels.cpu_numba.fill import fill_dense, fill_packed, random_scores
 from resprout.kernels.cpu_numba.groups import group_ids
 from resprout.kernels.cpu_numba.moves import choose_moves, choose_positions, drop_slots, grow_slots
-from resprout.kernels.cpu_numba.rounded import round_bits, update_half, update_int8
+from resprout.kernels.cpu_numba.rounded import round_bits, update_bits, update_half, update_int8
 from resprout.kernels.cpu_numba.sampled_dots import sampled_dots
 from resprout.kernels.cpu_numba.sums import add_range, read_range, read_rows, sum_links, sum_links_of
 from resprout.kernels.cpu_numba.top_k import keep_best, sort_best
@@ -31,6 +31,7 @@ __all__ = [
     "sort_best",
     "sum_links",
     "sum_links_of",
+    "update_bits",
     "update_half",
     "update_int8",
 ]

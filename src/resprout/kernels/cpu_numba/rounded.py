@@ -20,6 +20,12 @@ def update_half(rows: HalfRows, moments: F32, first: int, gradients: F32, step: 
     _update_half(rows.bits, moments, first, gradients, *_numbers(step))
 
 
+def update_bits(rows: BitRows, unrounded: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
+    """See `contract.Backend.update_bits`."""
+    distance = BIT_STEPS[rows.planes.shape[1] - 1]
+    _update_bits(rows.planes, rows.codes, distance, unrounded.bits, moments, first, gradients, *_numbers(step))
+
+
 def round_bits(values: F32, first: int, rows: BitRows) -> None:
     """See `contract.Backend.round_bits`."""
     _round_bits(values, first, rows.planes, rows.codes, BIT_STEPS[rows.planes.shape[1] - 1])
@@ -99,6 +105,38 @@ def _update_int8(
                 own[k] = np.int8(np.int32((updated[k] * inverse + np.float32(128)) + chance) - 128)
 
 
+@njit(inline="always")
+def _halves_to(values: F32, bits: np.ndarray) -> None:
+    """The float16 numbers of these bits."""
+    as_bits = values.view(np.int32)
+    for k in range(bits.size):
+        as_bits[k] = np.int32(bits[k] & 0x7FFF) << 13
+    for k in range(bits.size):
+        # 2^112: exponents of a half are 112 less; subnormal ones come right too
+        value = values[k] * np.float32(5192296858534827628530496329220096.0)
+        values[k] = -value if bits[k] & 0x8000 else value
+
+
+@njit(inline="always")
+def _step_half(bits: np.ndarray, gradient: F32, size: np.float32, key: np.uint32, counter: int, updated: F32) -> None:
+    """Takes a step with a row, from `counter` on by number; `updated` is room for it."""
+    _halves_to(updated, bits)
+    for k in range(bits.size):
+        updated[k] -= size * gradient[k]
+    as_bits = updated.view(np.int32)
+    for k in range(bits.size):
+        chance = np.int32(_bits(key, counter + k) >> np.uint32(19))
+        # a NaN stays above all numbers here, and the loss is one in the next step
+        magnitude = min(as_bits[k] & np.int32(0x7FFFFFFF), np.int32(0x477FE000))
+        if magnitude >= np.int32(0x38800000):
+            # the exponent is 112 less in a half, and 13 bits of the fraction go
+            half = min((magnitude + chance - np.int32(0x38000000)) >> 13, 0x7BFF)
+        else:
+            smallest = np.float64(abs(updated[k])) * 16777216.0
+            half = np.int32(smallest + np.float64(chance) / 8192.0)
+        bits[k] = np.uint16(half | ((as_bits[k] >> 16) & 0x8000))
+
+
 @njit(parallel=True, cache=True, error_model="numpy")
 def _update_half(
     bits: np.ndarray, moments: F32, first: int, gradients: F32, rate: np.float32, root: np.float32,
@@ -107,55 +145,61 @@ def _update_half(
     rows, width = gradients.shape
     for part in prange(-(-rows // _ROWS_PER_TASK)):
         updated = np.empty(width, np.float32)
-        as_bits = updated.view(np.int32)
         for at in range(part * _ROWS_PER_TASK, min(rows, (part + 1) * _ROWS_PER_TASK)):
             row, gradient = first + at, gradients[at]
             size = _size(moments, row, gradient, rate, root, beta, other, epsilon)
-            if size < 0:
-                continue
-            own = bits[row]
-            for k in range(width):
-                as_bits[k] = np.int32(own[k] & 0x7FFF) << 13
-            for k in range(width):
-                # 2^112: exponents of a half are 112 less; subnormal ones come right too
-                value = updated[k] * np.float32(5192296858534827628530496329220096.0)
-                updated[k] = (-value if own[k] & 0x8000 else value) - size * gradient[k]
-            for k in range(width):
-                chance = np.int32(_bits(key, row * width + k) >> np.uint32(19))
-                # a NaN stays above all numbers here, and the loss is one in the next step
-                magnitude = min(as_bits[k] & np.int32(0x7FFFFFFF), np.int32(0x477FE000))
-                if magnitude >= np.int32(0x38800000):
-                    # the exponent is 112 less in a half, and 13 bits of the fraction go
-                    half = min((magnitude + chance - np.int32(0x38000000)) >> 13, 0x7BFF)
-                else:
-                    smallest = np.float64(abs(updated[k])) * 16777216.0
-                    half = np.int32(smallest + np.float64(chance) / 8192.0)
-                own[k] = np.uint16(half | ((as_bits[k] >> 16) & 0x8000))
+            if size >= 0:
+                _step_half(bits[row], gradient, size, key, row * width, updated)
+
+
+@njit(inline="always")
+def _round_row(values: F32, planes: np.ndarray, step: float, numbers: np.ndarray, words: np.ndarray) -> int:
+    """The code of the row; `words` is `numbers`, room for as many bytes as the planes have bits, by eight."""
+    bits, last = planes.shape[0], BIT_SCALES.size - 1
+    half = np.float32(2 ** (bits - 1))
+    scale = step * math.sqrt(_square(values))
+    code = 0 if scale == 0 else last
+    if 0 < scale < np.inf:
+        code = min(max(int(np.rint(8 * math.log2(scale))) + 192, 1), last - 1)
+    if code in (0, last):
+        planes[:] = 0
+        return code
+    for k in range(values.size):
+        number = np.floor(values[k] / BIT_SCALES[code])
+        numbers[k] = np.uint8(min(max(number, -half), half - np.float32(1)) + half)
+    for bit in range(bits):
+        for byte in range(words.size):
+            # the product has the lowest bits of eight bytes side by side in its highest one
+            lowest = words[byte] >> np.uint64(bit) & np.uint64(0x0101010101010101)
+            planes[bit, byte] = np.uint8(lowest * np.uint64(0x0102040810204080) >> np.uint64(56))
+    return code
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
 def _round_bits(values: F32, first: int, planes: np.ndarray, codes: np.ndarray, step: float) -> None:
     rows, width = values.shape
-    bits, last = planes.shape[1], BIT_SCALES.size - 1
-    half = np.float32(2 ** (bits - 1))
     for part in prange(-(-rows // _ROWS_PER_TASK)):
         numbers = np.zeros(-(-width // 8) * 8, np.uint8)
         words = numbers.view(np.uint64)
         for at in range(part * _ROWS_PER_TASK, min(rows, (part + 1) * _ROWS_PER_TASK)):
-            row, own = first + at, values[at]
-            scale = step * math.sqrt(_square(own))
-            code = 0 if scale == 0 else last
-            if 0 < scale < np.inf:
-                code = min(max(int(np.rint(8 * math.log2(scale))) + 192, 1), last - 1)
-            codes[row] = code
-            if code in (0, last):
-                planes[row] = 0
+            codes[first + at] = _round_row(values[at], planes[first + at], step, numbers, words)
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def _update_bits(
+    planes: np.ndarray, codes: np.ndarray, distance: float, bits: np.ndarray, moments: F32, first: int, gradients: F32,
+    rate: np.float32, root: np.float32, beta: np.float32, other: np.float32, epsilon: np.float32, key: np.uint32,
+) -> None:  # fmt: skip
+    rows, width = gradients.shape
+    for part in prange(-(-rows // _ROWS_PER_TASK)):
+        updated = np.empty(width, np.float32)
+        numbers = np.zeros(-(-width // 8) * 8, np.uint8)
+        words = numbers.view(np.uint64)
+        for at in range(part * _ROWS_PER_TASK, min(rows, (part + 1) * _ROWS_PER_TASK)):
+            row, gradient = first + at, gradients[at]
+            size = _size(moments, row, gradient, rate, root, beta, other, epsilon)
+            if size < 0:
                 continue
-            for k in range(width):
-                number = np.floor(own[k] / BIT_SCALES[code])
-                numbers[k] = np.uint8(min(max(number, -half), half - np.float32(1)) + half)
-            for bit in range(bits):
-                for byte in range(words.size):
-                    # the product has the lowest bits of eight bytes side by side in its highest one
-                    lowest = words[byte] >> np.uint64(bit) & np.uint64(0x0101010101010101)
-                    planes[row, bit, byte] = np.uint8(lowest * np.uint64(0x0102040810204080) >> np.uint64(56))
+            _step_half(bits[row], gradient, size, key, row * width, updated)
+            _halves_to(updated, bits[row])
+            codes[row] = _round_row(updated, planes[row], distance, numbers, words)

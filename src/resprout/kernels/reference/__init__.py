@@ -5,7 +5,7 @@ from resprout.kernels.reference.dot_scores import dot_scores
 from resprout.kernels.reference.fill import fill_dense, fill_packed, random_scores
 from resprout.kernels.reference.groups import group_ids
 from resprout.kernels.reference.moves import choose_moves, choose_positions, drop_slots, grow_slots
-from resprout.kernels.reference.rounded import round_bits, update_half, update_int8
+from resprout.kernels.reference.rounded import round_bits, update_bits, update_half, update_int8
 from resprout.kernels.reference.sampled_dots import sampled_dots
 from resprout.kernels.reference.sums import add_range, read_range, read_rows, sum_links, sum_links_of
 from resprout.kernels.reference.top_k import keep_best, sort_best
@@ -31,6 +31,7 @@ __all__ = [
     "sort_best",
     "sum_links",
     "sum_links_of",
+    "update_bits",
     "update_half",
     "update_int8",
 ]

@@ -42,6 +42,14 @@ def update_half(rows: HalfRows, moments: F32, first: int, gradients: F32, step: 
             values[row, column] = math.copysign(rounded, value)
 
 
+def update_bits(rows: BitRows, unrounded: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
+    """See `contract.Backend.update_bits`."""
+    update_half(unrounded, moments, first, gradients, step)
+    for row, gradient in enumerate(gradients, first):
+        if gradient.any():
+            round_bits(unrounded.bits[row : row + 1].view(np.float16).astype(np.float32), row, rows)
+
+
 def round_bits(values: F32, first: int, rows: BitRows) -> None:
     """See `contract.Backend.round_bits`."""
     bits = rows.planes.shape[1]
