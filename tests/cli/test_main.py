@@ -104,10 +104,13 @@ def test_ctrl_c_in_training_says_how_to_go_on(books_csv, tmp_path, wait_for_line
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             wait_for_lines(run / "metrics.jsonl", 1, process)
+            second = CliRunner().invoke(app, ["train", "--resume", str(run)])
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=60)
         finally:
             process.kill()
+    assert second.exit_code == 2
+    assert f"run {run} is being trained by another process: wait for it, or stop it" in second.stderr
     assert process.returncode == 130
     assert errors.splitlines()[-1] == f"resprout: interrupted; go on with: resprout train --resume {run}"
     assert "Traceback" not in errors

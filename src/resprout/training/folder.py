@@ -1,6 +1,7 @@
 """A run folder: the interface to everything that comes after a training.
 
 run.toml (all settings, resolved), environment.json, split.safetensors, metrics.jsonl, checkpoint/, model/, result.json.
+.lock is there while it is trained, and may stay.
 """
 
 import json
@@ -8,11 +9,14 @@ import os
 import platform
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import tomli_w
+from filelock import FileLock, Timeout
 
 from resprout import __version__
 from resprout.artifact.files import write_json, write_text
@@ -51,6 +55,22 @@ class RunFolder:
             raise RunError(
                 f"output folder {self.path} cannot be written to: {error.strerror or error}; name another with --out"
             ) from error
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps others from training here meanwhile, until the process ends at the latest; RunError if one does."""
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise RunError(f"run {self.path} is being trained by another process: wait for it, or stop it") from error
+        except NotImplementedError:  # some network file systems know no locks: then nobody is kept out
+            yield
+            return
+        try:
+            yield
+        finally:
+            lock.release()
 
     def settings(self) -> Settings:
         """The settings that the run was started with; RunError if this is no run folder."""

@@ -48,8 +48,9 @@ def start(
     _check_stages(settings, all_stages(method, allowance), allowance)
     run = RunFolder(folder)
     run.claim(settings)
-    prepared.split.save(run.path)
-    return _Run(settings, method, prepared, run, observer, shared).go_on()
+    with run.alone():
+        prepared.split.save(run.path)
+        return _Run(settings, method, prepared, run, observer, shared).go_on()
 
 
 def resume(
@@ -66,7 +67,8 @@ def resume(
     dataset = load_dataset(settings, dataset)
     prepared = Prepared(dataset, data.Split.load(run.path, dataset.interactions))
     method = catalog.load_method(settings.method_name)(settings.method)
-    return _Run(settings, method, prepared, run, observer, shared).go_on()
+    with run.alone():
+        return _Run(settings, method, prepared, run, observer, shared).go_on()
 
 
 def _check_stages(settings: Settings, stages: Sequence[Stage], allowance: Allowance) -> None:
