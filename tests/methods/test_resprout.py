@@ -26,7 +26,8 @@ def planned(budget, of="deployed", precision="auto"):
         ("26%", "deployed", ("bits6", 64)),  # 66.6 bytes a row; int8 wants 68
         ("20%", "deployed", ("bits6", 64)),  # 51.2 bytes a row, 49 taken
         ("10%", "deployed", ("bits3", 64)),  # 25.6 bytes, 25 taken
-        ("5%", "deployed", ("bits2", 40)),  # 12.8 bytes, 11 taken
+        ("6.7%", "deployed", ("bits3", 40)),  # 17.2 bytes, 16 taken: 64 of 2 bits are 17
+        ("5%", "deployed", ("bits3", 24)),  # 12.8 bytes, 10 taken
         ("2%", "deployed", ("bits2", 16)),  # 5.1 bytes, 5 taken
         ("50%", "training", ("float16", 64)),
         ("17%", "training", ("int8", 64)),  # 130 bytes a row, of which float16 wants 132

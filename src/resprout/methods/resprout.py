@@ -24,8 +24,8 @@ TRAINED: Mapping[str, RowBytes] = {
     **{name: lambda width, name=name: DEPLOYED[name](width) + 2 * width + 4 for name in BITS},  # type: ignore[misc]
 }
 """What a row takes with its moment, and, of few bits, with what its weights are rounded from."""
-FEWEST = "bits2"
-"""Columns go where weights of fewer bits would be needed."""
+LOST = {"bits6": 0.00104, "bits5": 0.00349, "bits4": 0.01154, "bits3": 0.03744, "bits2": 0.1188, "bits1": 0.3634}
+"""The share of a normal weight's variance that rounding loses (Max 1960, table 2); of more bits hardly any."""
 
 
 class Options(method.Options):
@@ -33,8 +33,8 @@ class Options(method.Options):
 
     precision: Literal["auto"] | Precision = Field(
         "auto",
-        description="of the weights, in training too; auto: the most bits at which all columns are left, at least two, "
-        "and, where bytes of training count, int8 or float16",
+        description="of the weights, in training too; auto: what weighs columns against bits best, "
+        "and, where bytes of training count, float16 or int8",
     )
 
 
@@ -59,10 +59,10 @@ def _precision(allowance: Allowance) -> str:
     if allowance.budget is None:
         return "float16"
     of_training = allowance.budget.of == "training"
-    kinds = [name for name in DEPLOYED if name not in BITS] if of_training else list(DEPLOYED)
-    kinds = kinds[: kinds.index(FEWEST) + 1] if FEWEST in kinds else kinds
-    # the first of those that have most columns
-    return max(kinds, key=lambda kind: sum(_room(allowance, kind)))
+    kinds = [name for name in DEPLOYED if not (of_training and name in BITS)]
+    # Columns count as far as rounding leaves them; the exponent is where 40 columns of 3 bits and 64 of 2 are as good
+    # (docs/decisions/0012). Of equals, the first: more bits.
+    return max(kinds, key=lambda kind: sum(_room(allowance, kind)) * (1 - LOST.get(kind, 0)) ** 6)
 
 
 def _room(allowance: Allowance, precision: str) -> tuple[int, ...]:
