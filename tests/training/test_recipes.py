@@ -35,7 +35,7 @@ def test_methods_have_settings_of_their_own_and_the_caller_wins():
     more = merged(given, assignments(["method.name=dsl", "budget.limit=50%"]), {"training": {"epochs": 7}})
     dsl = resolve(with_recipe(more)[0])
     assert (dsl.training.epochs, dsl.backbone.l2, dsl.backbone.start_scale) == (7, 5e-4, 0.1)
-    assert dsl.method.freeze_at == 0.8
+    assert dsl.method.freeze_at == 0.7
 
 
 def test_settings_of_stages_are_of_stages_that_there_are_and_the_caller_wins(monkeypatch, tmp_path):
