@@ -9,7 +9,7 @@ demo: $(STAMP)            ## train within a budget on the bundled data, compare,
 	$(BIN)/resprout demo
 
 test: $(STAMP)            ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 check: $(STAMP)           ## format, lint, types, import rule
 	$(BIN)/ruff format --check .
