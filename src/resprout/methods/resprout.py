@@ -6,24 +6,19 @@ up or down at random so that small ones are not lost (Gupta et al., ICML 2015, s
 rounded to the nearest level after each update of float16 ones that only training keeps.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 from pydantic import Field
 
-from resprout.budget import Budget, RowBytes
+from resprout.budget import Budget
 from resprout.errors import BudgetExceeded
 from resprout.methods import method
 from resprout.methods.method import Allowance, Stage, first_left
 from resprout.methods.quantised import DEPLOYED, Precision
 
 BITS = tuple(name for name in DEPLOYED if name.startswith("bits"))
-TRAINED: Mapping[str, RowBytes] = {
-    "float16": lambda width: 2 * width + 4,
-    "int8": lambda width: width + 8,
-    **{name: lambda width, name=name: DEPLOYED[name](width) + 2 * width + 4 for name in BITS},  # type: ignore[misc]
-}
-"""What a row takes with its moment, and, of few bits, with what its weights are rounded from."""
 LOST = {"bits6": 0.00104, "bits5": 0.00349, "bits4": 0.01154, "bits3": 0.03744, "bits2": 0.1188, "bits1": 0.3634}
 """The share of a normal weight's variance that rounding loses (Max 1960, table 2); of more bits hardly any."""
 
@@ -74,5 +69,11 @@ def _room(allowance: Allowance, precision: str) -> tuple[int, ...]:
 
 
 def _widths(allowance: Allowance, budget: Budget, precision: str) -> tuple[int, ...]:
-    row_bytes = DEPLOYED if budget.of == "deployed" else TRAINED
-    return tuple(budget.narrow_widths(allowance.shapes, row_bytes[precision]))
+    row_bytes = DEPLOYED[precision] if budget.of == "deployed" else partial(_trained_bytes, precision)
+    return tuple(budget.narrow_widths(allowance.shapes, row_bytes))
+
+
+def _trained_bytes(precision: str, width: int) -> int:
+    """Of a row with its moment and, of few bits, with what its weights are rounded from."""
+    unrounded = 2 * width if precision in BITS else 0
+    return DEPLOYED[precision](width) + unrounded + 4
