@@ -17,6 +17,6 @@ class Dense(Method):
         if allowance.budget is not None and allowance.budget.share != 1:
             raise SettingsError(
                 f"method 'dense' uses every weight and cannot keep to a budget of {allowance.budget}: "
-                "leave the budget out, or use 'narrow', 'random' or 'dsl'"
+                "leave the budget out, or use 'resprout', 'narrow', 'random' or 'dsl'"
             )
         return None if finished else Stage("train", "dense", allowance.widths)
