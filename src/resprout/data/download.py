@@ -2,14 +2,13 @@
 
 import hashlib
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from filelock import FileLock
 
 from resprout.errors import DataError
 
@@ -40,10 +39,10 @@ def fetch(
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _only_one_process(target.parent):
+        with FileLock(target.parent / ".lock"):  # which the system takes back from a process that ends
             if not target.exists():
                 _fetch_any(wanted, target, progress, attempts, backoff_seconds)
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
         raise DataError(f"{target}: cannot be written: {error}") from error
     return target
 
@@ -179,28 +178,3 @@ def _difference(path: Path, wanted: Wanted) -> str | None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     return None if found == wanted.sha256 else f"the checksum is {found}, expected {wanted.sha256}"
-
-
-@contextmanager
-def _only_one_process(folder: Path) -> Iterator[None]:
-    """Holds the lock of a folder; the operating system takes it back when the process ends, however it ends."""
-    with (folder / ".lock").open("ab") as file:
-        _lock(file.fileno())
-        yield
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        while True:
-            try:
-                msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
-            except OSError:
-                continue
-            return
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
