@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from resprout.budget import Budget
+from resprout.budget import Budget, Shape
 from resprout.errors import BudgetExceeded
 from resprout.methods import method
 from resprout.methods.method import Allowance, Stage, first_left
@@ -44,33 +44,31 @@ class Resprout(method.Method):
         """See `Method.next_stage`."""
         precision, widths = self.options.precision, allowance.widths
         if precision == "auto":
-            precision = _precision(allowance)
+            precision = "float16" if allowance.budget is None else _best(allowance.shapes, allowance.budget)
         if allowance.budget is not None:
-            widths = _widths(allowance, allowance.budget, precision)
+            widths = _widths(allowance.shapes, allowance.budget, precision)
         return first_left(finished, Stage("train", precision, widths))
 
 
-def _precision(allowance: Allowance) -> str:
-    if allowance.budget is None:
-        return "float16"
-    of_training = allowance.budget.of == "training"
-    kinds = [name for name in DEPLOYED if not (of_training and name in BITS)]
+def _best(shapes: Sequence[Shape], budget: Budget) -> str:
+    """The precision whose columns are worth most."""
+    kinds = [name for name in DEPLOYED if not (budget.of == "training" and name in BITS)]
     # Columns count as far as rounding leaves them; the exponent is where 40 columns of 3 bits and 64 of 2 are as good
     # (docs/decisions/0012). Of equals, the first: more bits.
-    return max(kinds, key=lambda kind: sum(_room(allowance, kind)) * (1 - LOST.get(kind, 0)) ** 6)
+    return max(kinds, key=lambda kind: sum(_room(shapes, budget, kind)) * (1 - LOST.get(kind, 0)) ** 6)
 
 
-def _room(allowance: Allowance, precision: str) -> tuple[int, ...]:
+def _room(shapes: Sequence[Shape], budget: Budget, precision: str) -> tuple[int, ...]:
     """The columns of each table; none if the budget is too small for it."""
     try:
-        return allowance.widths if allowance.budget is None else _widths(allowance, allowance.budget, precision)
+        return _widths(shapes, budget, precision)
     except BudgetExceeded:
         return ()
 
 
-def _widths(allowance: Allowance, budget: Budget, precision: str) -> tuple[int, ...]:
+def _widths(shapes: Sequence[Shape], budget: Budget, precision: str) -> tuple[int, ...]:
     row_bytes = DEPLOYED[precision] if budget.of == "deployed" else partial(_trained_bytes, precision)
-    return tuple(budget.narrow_widths(allowance.shapes, row_bytes))
+    return tuple(budget.narrow_widths(shapes, row_bytes))
 
 
 def _trained_bytes(precision: str, width: int) -> int:

@@ -62,7 +62,9 @@ class BitsTable(WholeTable):
 
     def arrays(self, training: bool) -> dict[str, NDArray[Any]]:
         """See `Table.arrays`."""
-        return super().arrays(training) | ({"unrounded": self.unrounded} if training else {})
+        # a table that is only rounded has nothing besides
+        besides = {} if self._unrounded is None or not training else {"unrounded": self._unrounded}
+        return super().arrays(training) | besides
 
     def _stored_arrays(self) -> dict[str, NDArray[Any]]:
         return {"planes": self.planes, "codes": self.codes}
@@ -78,12 +80,7 @@ class BitsTable(WholeTable):
         self.backend.round_bits(rows, first, self.stored)
 
 
-NAMES = tuple(f"bits{bits}" for bits in range(1, 9))
-"""How plans call such a storage."""
-
-EMPTY: Mapping[str, Callable[..., BitsTable]] = {
-    name: partial(BitsTable.empty, bits=k + 1) for k, name in enumerate(NAMES)
-}
-START: Mapping[str, Callable[..., BitsTable]] = {
-    name: partial(BitsTable.start, bits=k + 1) for k, name in enumerate(NAMES)
-}
+# how plans call such storages
+_BITS = {f"bits{bits}": bits for bits in range(1, 9)}
+EMPTY: Mapping[str, Callable[..., BitsTable]] = {name: partial(BitsTable.empty, bits=n) for name, n in _BITS.items()}
+START: Mapping[str, Callable[..., BitsTable]] = {name: partial(BitsTable.start, bits=n) for name, n in _BITS.items()}
