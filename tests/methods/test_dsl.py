@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from resprout.budget import Budget, Shape
+from resprout.errors import SettingsError
 from resprout.kernels.select import choose
 from resprout.methods.dsl import DSL, Options
 from resprout.methods.method import Allowance, Moment
@@ -131,9 +132,25 @@ def test_zero_growth_batches_use_the_gradient_that_is_there():
 def test_the_fresh_batches_that_it_announces_are_those_that_it_takes(options, expected):
     factors = []
     tables, hooks = tables_and_hooks(Options(regrow_every=7, **options))
+    for table in tables.values():
+        (autograd.rows(table, IDS) - 1).square().sum().backward()
     for step in range(11, 90):
         after_step(hooks, tables, step, 100, factors)
     assert list(hooks.fresh_batches(range(11, 90), 100)) == factors == expected
+
+
+@pytest.mark.parametrize("scope", ["table", "joint"])
+def test_nowhere_to_grow_is_refused(scope):
+    tables, hooks = tables_and_hooks(Options(regrow_every=1, scope=scope))
+
+    def backward(factor):
+        for table in tables.values():  # only weights that exist have a gradient, as in columns that others lack
+            table.clear_gradient()
+            autograd.half_squares(table).backward()
+
+    moment = Moment(0, 1, 100, 0, SimpleNamespace(tables=tables), backward)
+    with pytest.raises(SettingsError, match="nowhere to grow: no weight of table 'user'"):
+        hooks.after_update(moment)
 
 
 @pytest.mark.parametrize(("kind", "values"), [

@@ -16,11 +16,13 @@ from pydantic import Field
 
 from resprout.backbones.backbone import Backbone
 from resprout.budget import MemoryUse
+from resprout.errors import SettingsError
+from resprout.kernels.contract import ScoreBlocks
 from resprout.methods import method, packing
 from resprout.methods.method import Allowance, Hooks, Moment, Stage, first_left
 from resprout.methods.random import packed_stages
 from resprout.schedules import Decay, decayed
-from resprout.tables.packed import PackedTable, move_key, move_slots, random_scores
+from resprout.tables.packed import PackedTable, flags, move_key, move_slots, random_scores
 from resprout.tables.table import Table
 
 
@@ -28,7 +30,8 @@ class Options(packing.PackedOptions):
     """Options of `dsl`."""
 
     mask: Literal["random", "columns"] = Field(
-        "random", description="where slots begin: at random, or in the first columns of all rows, as in a narrow table"
+        "random",
+        description="where slots begin: at random, or 9 of 10 in the first columns of all rows, as in a narrow table",
     )
     regrow_every: int | None = Field(
         None, ge=1, description="steps between two moves of the mask (dT); 2000, or less for at least 50 moves"
@@ -122,7 +125,10 @@ class Regrow(Hooks):
                 random_scores(table.shape, move_key(moment.seed, table.shape.name, moment.step), table.backend)
                 for table in tables
             ]
-        self.moved += move_slots(tables, scores, count)
+        moved = move_slots(tables, scores, count)
+        if not moved and not self.moved:
+            _check_growth(tables, scores)
+        self.moved += moved
 
     def memory(self, tables: Mapping[str, Table]) -> MemoryUse:
         """See `Hooks.memory`: while slots move, a second mask says which positions change."""
@@ -142,3 +148,17 @@ class Regrow(Hooks):
 
 def _packed(tables: Mapping[str, Table]) -> dict[str, PackedTable]:
     return {name: table for name, table in tables.items() if isinstance(table, PackedTable)}
+
+
+def _check_growth(tables: Sequence[PackedTable], scores: Sequence[ScoreBlocks]) -> None:
+    """Raises SettingsError where no position outside the mask has a gradient: the mask would never move."""
+    for table, blocks in zip(tables, scores, strict=True):
+        for first, block in blocks():
+            taken = flags(table.stored.mask[first : first + len(block)], block)
+            if np.any(block[~taken]):
+                return
+    names = ", ".join(repr(table.shape.name) for table in tables)
+    raise SettingsError(
+        f"dsl has nowhere to grow: no weight of table {names} without a slot has a gradient, "
+        "as where a column is empty in all tables; begin with another mask, or use method 'random' or 'narrow'"
+    )

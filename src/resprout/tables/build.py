@@ -49,7 +49,7 @@ def build_tables(
 
     slots: one number a table for packed and prefix storage; without meaning for others. scale_start: starting values
     times 1/sqrt(density), so that products of two packed rows begin about as large as those of dense rows.
-    mask: "random", or "columns" for slots in the first columns of all rows.
+    mask: "random", or "columns" for most slots in the first columns of all rows (`packed.column_scores`).
     mask_from: tables whose most important weights get the slots, instead of random positions; where fewer weights than
     slots are not 0, fewer slots are made. A packed quantised table has the very slots of that table.
     values_from: tables whose weights stand in for starting values.
@@ -67,7 +67,11 @@ def build_tables(
             tables[shape.name] = QUANTISED[storage](shape, backend, slots_from)
         elif storage in SLOTTED:
             factor = (shape.weights / slots[k]) ** 0.5 if scale_start else 1.0
-            larger = _scores(shape, mask_from, mask)
+            larger = None
+            if mask_from is not None:
+                larger = _blocks(shape, mask_from[shape.name].importance)
+            elif mask == "columns":
+                larger = column_scores(shape, slots[k], start.mask_key(shape.name), backend)
             tables[shape.name] = SLOTTED[storage].start(shape, slots[k], start.scaled(factor), backend, larger)
         else:
             valid = ", ".join(["dense", *SLOTTED, *SEARCHED, *QUANTISED])
@@ -75,12 +79,6 @@ def build_tables(
         if values_from is not None:
             tables[shape.name].take_weights(_blocks(shape, values_from[shape.name].read_range))
     return tables
-
-
-def _scores(shape: Shape, mask_from: Mapping[str, Table] | None, mask: str) -> ScoreBlocks | None:
-    if mask_from is not None:
-        return _blocks(shape, mask_from[shape.name].importance)
-    return column_scores(shape) if mask == "columns" else None
 
 
 def _blocks(shape: Shape, read: Callable[[int, int], F32]) -> ScoreBlocks:
