@@ -46,6 +46,21 @@ def test_runs_end_share_a_dense_table_and_are_not_run_again(study_file, tmp_path
     assert {p for p in before if before[p] != after[p]} <= {folder.path / "study.toml"}
 
 
+def test_a_run_that_has_ended_in_a_study_beside_it_is_taken_over(study_file, tmp_path):
+    first, second = StudyFolder(tmp_path / "studies" / "first"), StudyFolder(tmp_path / "studies" / "second")
+    study, _ = run(study_file("[[grid]]"), first)
+    wider, progress = run(study_file('[[grid]]\n[[grid]]\nset = { "backbone.width" = 4 }'), second)
+    assert (len(progress.done), len(progress.seconds)) == (2, 1)
+    key = study.runs[0].key
+    assert key in {one.key for one in wider.runs}
+    assert what_came_out(second.path / key) == what_came_out(first.path / key)
+    assert second.log(key).read_text() == f"taken over from {first.path / key}\n"
+    assert {path.name for path in second.path.iterdir() if path.is_dir()} <= {
+        *(one.key for one in wider.runs),
+        "stages",
+    }
+
+
 def test_what_fails_is_reported_and_the_others_go_on(study_file, tmp_path):
     file = study_file('[[grid]]\nset = { "method.name" = "random", "budget.limit" = "300B" }\n[[grid]]')
     study, progress = run(file, StudyFolder(tmp_path / "out"), jobs=1)
@@ -58,7 +73,7 @@ def test_what_fails_is_reported_and_the_others_go_on(study_file, tmp_path):
 def test_an_interrupted_study_equals_an_undisturbed_one(study_file, tmp_path):
     set_ = '{ "budget.limit" = "50%", "training.epochs" = 150, "training.patience" = 0 }'
     file = study_file(f'[[grid]]\nset = {set_}\naxes."method.name" = ["narrow", "one_shot"]\n')
-    whole, halves = StudyFolder(tmp_path / "whole"), StudyFolder(tmp_path / "halves")
+    whole, halves = StudyFolder(tmp_path / "a" / "whole"), StudyFolder(tmp_path / "b" / "halves")
     study, _ = run(file, whole)
     command = [sys.executable, "-m", "resprout.cli.main", "study", "run", file, "--out", halves.path, "--jobs", "2"]
     process = subprocess.Popen(

@@ -51,6 +51,21 @@ class StudyFolder:
         new = [{"key": r.key, "label": r.label, "point": dict(r.point)} for r in runs if r.key not in known]
         write_json(self.plan, {**plan, "runs": [*plan["runs"], *new]})
 
+    def ended(self, key: str) -> bool:
+        """Whether a run has ended here; or in a study beside this one, from which it is then copied."""
+        own = self.run(key)
+        if own.path.exists():
+            return own.result.exists()
+        for other in sorted(self.path.parent.glob(f"*/{key}")):
+            if RunFolder(other).result.exists() and StudyFolder(other.parent).plan.exists():
+                copy = self.path / f"{key}.copy"  # its name while it is not whole
+                shutil.rmtree(copy, ignore_errors=True)
+                shutil.copytree(other, copy)
+                copy.rename(own.path)
+                write_text(self.log(key), f"taken over from {other}\n")
+                return True
+        return False
+
     def train_arguments(self, run: PlannedRun) -> list[str]:
         """Arguments of `resprout` that begin a run or go on with it; what is left of a false start is removed."""
         own = self.run(run.key)

@@ -54,7 +54,7 @@ def run_study(study: Study, folder: StudyFolder, workers: Workers, told: Callabl
     """
     progress = Progress(workers.jobs)
     for run in study.runs:
-        (progress.done if folder.run(run.key).result.exists() else progress.waiting).append(run)
+        (progress.done if folder.ended(run.key) else progress.waiting).append(run)
     begun: dict[str, float] = {}
     try:
         while progress.waiting or progress.running:
