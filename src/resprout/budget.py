@@ -146,6 +146,10 @@ class Budget:
             )
         return min((limit - index) // layout.slot_bytes, sum(shape.weights for shape in shapes))
 
+    def moved(self, shapes: Sequence[Shape], others: Sequence[Shape]) -> "Budget":
+        """The bytes that it is for some tables, as a budget of others; no more than all of these."""
+        return Budget(size=min(self.bytes_of(shapes), self._dense(others)), of=self.of)
+
     def _dense(self, shapes: Sequence[Shape]) -> int:
         return sum(shape.weights for shape in shapes) * self.weight_bytes
 

@@ -18,29 +18,30 @@ def name(request):
     return request.param
 
 
-def shapes_of(backbone):
+def allowance_of(backbone, budget):
     kind = catalog.load_backbone(backbone)
-    return tuple(kind.shapes(kind.Options(width=24), N_USERS, N_ITEMS))
+    sizes = kind.Options(width=24), N_USERS, N_ITEMS
+    return Allowance(tuple(kind.shapes(*sizes)), budget, tuple(kind.shapes_without_users(*sizes)))
 
 
 def planned(name, backbone, budget, **options):
-    """(the method's stages within the budget, shapes of its tables)"""
+    """(the method's stages within the budget, what it has planned with)"""
     kind = catalog.load_method(name)
-    allowance = Allowance(shapes_of(backbone), Budget.parse(budget))
+    allowance = allowance_of(backbone, Budget.parse(budget))
     method = kind(kind.Options(**{key: value for key, value in options.items() if key in kind.Options.model_fields}))
     stages = all_stages(method, allowance)
     assert all_stages(method, allowance) == stages
-    return stages, allowance.shapes
+    return stages, allowance
 
 
-def deployed(stages, shapes):
+def deployed(stages, allowance):
     """The tables that the last stage of a run leaves, and all that came before it, by storage and shape alone."""
     start, backend, by_name = Start("normal", 0.1, 0), choose().backend, {}
     for stage in stages:
-        narrowed = [shape.narrowed(width) for shape, width in zip(shapes, stage.widths, strict=True)]
+        shapes = allowance.tables_of(stage)
         sources = [None if source is None else by_name[source] for source in (stage.mask_from, stage.values_from)]
         tables = build_tables(
-            narrowed, stage.storage, stage.slots, start, stage.scale_start, backend, *sources, stage.mask
+            shapes, stage.storage, stage.slots, start, stage.scale_start, backend, *sources, stage.mask
         )
         if stage.storage == "mixed":
             for table in tables.values():
@@ -52,8 +53,8 @@ def deployed(stages, shapes):
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("budget", ["50%", "30%"])
 def test_a_share_is_one_of_weights_and_for_rounded_tables_of_bytes(name, backbone, budget):
-    stages, shapes = planned(name, backbone, budget)
-    tables, share = deployed(stages, shapes), float(budget[:-1]) / 100
+    stages, allowance = planned(name, backbone, budget)
+    tables, share, shapes = deployed(stages, allowance), float(budget[:-1]) / 100, allowance.shapes
     assert [stage.deployed for stage in stages] == [False] * (len(stages) - 1) + [True]
     whole = sum(shape.weights for shape in shapes)
     slots = sum(table.slots for table in tables.values())
@@ -72,18 +73,19 @@ def test_bytes_are_deployed_bytes_with_all_that_is_needed_to_read_them(name, bac
     limit = 2048
     if name in ("quantised", "resprout") and precision == "float32":
         precision = "bits6"
-    stages, shapes = planned(name, backbone, f"{limit}B", precision=precision)
-    tables = deployed(stages, shapes)
+    stages, allowance = planned(name, backbone, f"{limit}B", precision=precision)
+    tables = deployed(stages, allowance)
     taken = sum(table.memory(training=False).total for table in tables.values())
-    column = sum(shape.rows for shape in shapes) * (6 if precision == "bits6" else 4)  # or eight, of six bits
-    full = stages[-1].widths == tuple(shape.width for shape in shapes)
+    rows = sum(shape.rows for shape in allowance.tables_of(stages[-1]))
+    column = rows * (6 if precision == "bits6" else 4)  # or eight, of six bits
+    full = stages[-1].widths == allowance.widths
     assert limit - (4 if stages[-1].slots else column) < taken <= limit or (full and precision == "bits6")
 
 
 def test_only_some_keep_to_the_budget_while_they_train(name):
     """As the README says of them."""
-    stages, (shape,) = planned(name, "lightgcn", "50%")
-    most = 0
+    stages, allowance = planned(name, "lightgcn", "50%")
+    (shape,), most = allowance.shapes, 0
     for stage in stages:
         whole = stage.storage in SEARCHED or not stage.slots
         most = max(most, stage.widths[0] * shape.rows if whole else sum(stage.slots))
@@ -92,13 +94,13 @@ def test_only_some_keep_to_the_budget_while_they_train(name):
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_a_budget_of_training_bytes_is_kept_by_those_without_a_dense_table(name, backbone):
-    kind, shapes = catalog.load_method(name), shapes_of(backbone)
-    budget = Budget.parse("40%", "training")
-    method = kind(kind.Options())
-    stages = all_stages(method, Allowance(shapes, budget))
+    kind, budget = catalog.load_method(name), Budget.parse("40%", "training")
+    allowance = allowance_of(backbone, budget)
+    method, shapes = kind(kind.Options()), allowance.shapes
+    stages = all_stages(method, allowance)
     if any(stage.storage not in ("packed", "int8", "float16") for stage in stages) and name != "narrow":
         return  # refused before training: see tests/training/test_run.py
-    tables = deployed(stages, shapes)
+    tables = deployed(stages, allowance)
     held = sum(table.memory(training=True).total for table in tables.values())
     held += method.hooks(stages[-1]).memory(tables).total
     limit = budget.bytes_of(shapes)

@@ -12,7 +12,7 @@ from resprout.kernels.select import choose
 from resprout.tables import autograd
 from resprout.tables.build import build_tables
 from resprout.tables.initial import Start
-from resprout.tables.smoothing import Smoothing
+from resprout.tables.smoothing import ItemSmoothing, NodeSmoothing
 
 ROWS = 70
 IDS = np.array([3, 3, 0, 69, 12, 3, 0, 41], np.int32)
@@ -28,9 +28,13 @@ def make_links():
     random = np.random.default_rng(1)
     dense = np.triu(random.random((ROWS, ROWS)) < 0.1, 1) * random.random((ROWS, ROWS))
     dense = (dense + dense.T).astype(np.float32)
+    return links_of(dense), torch.from_numpy(dense).double()
+
+
+def links_of(dense):
     rows, columns = np.nonzero(dense)
-    starts = np.searchsorted(rows, np.arange(ROWS + 1)).astype(np.int64)
-    return Links(starts, columns.astype(np.int32), dense[rows, columns]), torch.from_numpy(dense).double()
+    starts = np.searchsorted(rows, np.arange(len(dense) + 1)).astype(np.int64)
+    return Links(starts, columns.astype(np.int32), dense[rows, columns].astype(np.float32))
 
 
 def check(table, ours, truth):
@@ -100,7 +104,7 @@ def test_sampled_scores_and_the_gradient_of_the_queries(storage, width, count):
 @pytest.mark.parametrize("width", [5, 64])
 def test_smoothed_rows(storage, width, hops):
     links, dense = make_links()
-    smoothing = Smoothing(links, hops)
+    smoothing = NodeSmoothing(hops, links)
     ids = torch.from_numpy(IDS).long()
 
     def truth(w):
@@ -113,6 +117,35 @@ def test_smoothed_rows(storage, width, hops):
     table = make_table(storage, width)
     for _ in range(2):  # the second time in borrowed buffers that hold old numbers
         check(table, lambda t: autograd.smoothed_rows(t, smoothing, IDS).sin().sum(), truth)
+
+
+@pytest.mark.parametrize("hops", [1, 2, 3, 4])
+@pytest.mark.parametrize("width", [5, 64])
+def test_rows_smoothed_from_items_alone(storage, width, hops):
+    n_users, generator = 11, np.random.default_rng(2)
+    dense = generator.random((n_users, ROWS)) * (generator.random((n_users, ROWS)) < 0.3)
+    dense[4] = dense[:, 2] = 0  # a user and an item that nobody knows
+    smoothing = ItemSmoothing(hops, links_of(dense), links_of(dense.T))
+    nodes = np.concatenate([IDS + n_users, [4, 0, 10, 0]]).astype(np.int32)
+    both = torch.zeros(n_users + ROWS, n_users + ROWS).double()
+    both[:n_users, n_users:], both[n_users:, :n_users] = torch.from_numpy(dense), torch.from_numpy(dense.T)
+
+    def smoothed(w):
+        total = hop = torch.cat([torch.zeros(n_users, width).double(), w])
+        for _ in range(hops):
+            hop = both @ hop
+            total = total + hop
+        return total / (hops + 1)
+
+    table, its = make_table(storage, width), torch.from_numpy(nodes).long()
+    for _ in range(2):  # the second time in borrowed buffers that hold old numbers
+        check(
+            table,
+            lambda t: autograd.smoothed_rows(t, smoothing, nodes).sin().sum(),
+            lambda w: smoothed(w)[its].sin().sum(),
+        )
+    expected = smoothed(torch.from_numpy(table.read_range(0, ROWS)).double())
+    np.testing.assert_allclose(smoothing.all_rows(table.stored, width, table.backend), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_half_squares(storage):
@@ -130,7 +163,7 @@ def test_half_squares_beside_another_operation(storage):
 
 def test_gradients_of_several_operations_add_up(storage):
     links, dense = make_links()
-    smoothing, ids = Smoothing(links, 2), torch.from_numpy(IDS).long()
+    smoothing, ids = NodeSmoothing(2, links), torch.from_numpy(IDS).long()
 
     def ours(t):
         smoothed = autograd.smoothed_rows(t, smoothing, IDS).pow(2).sum()
@@ -145,7 +178,7 @@ def test_gradients_of_several_operations_add_up(storage):
 
 def test_two_pending_smoothed_gradients_do_not_share_a_buffer(storage):
     links, dense = make_links()
-    smoothing, ids = Smoothing(links, 3), torch.from_numpy(IDS).long()
+    smoothing, ids = NodeSmoothing(3, links), torch.from_numpy(IDS).long()
     powers = torch.eye(ROWS).double() + dense + dense @ dense + dense @ dense @ dense
 
     def ours(t):

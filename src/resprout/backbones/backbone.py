@@ -104,6 +104,14 @@ class Backbone(ABC):
         Their names begin with what rows are: "user", "item", or "node" for users and then items.
         """
 
+    @staticmethod
+    def shapes_without_users(options: Any, n_users: int, n_items: int) -> Sequence[Shape]:
+        """The tables of a form whose users have no rows but are made of their items; none if there is no such form.
+
+        A model that is given these tables is of this form.
+        """
+        return ()
+
     def rows_of(self, table: str, users: I32, items: I32) -> I32:
         """The rows of these users, of these items, or of both, in the table of that name."""
         first_item = self.histories.n_users if _rows_are(table) == "node" else 0

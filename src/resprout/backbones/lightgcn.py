@@ -17,7 +17,7 @@ from resprout.data.histories import Histories
 from resprout.evaluation.evaluate import Scorer
 from resprout.kernels.contract import I32, Links
 from resprout.tables import autograd
-from resprout.tables.smoothing import Smoothing
+from resprout.tables.smoothing import ItemSmoothing, NodeSmoothing, Smoothing
 from resprout.tables.table import Table
 
 
@@ -28,7 +28,11 @@ class Options(losses.Options):
 
 
 class LightGCN(backbone.Backbone):
-    """Score = product of a user's and an item's smoothed row."""
+    """Score = product of a user's and an item's smoothed row.
+
+    In the form without user rows the graph makes users of their items alone (Wu et al., "Inductive Embedding Model",
+    SIGIR 2022, without its templates and normalisation): its table is "item" instead of "node".
+    """
 
     Options = Options
     summary = "one table, smoothed over the graph of users and items"
@@ -36,13 +40,29 @@ class LightGCN(backbone.Backbone):
 
     def __init__(self, options: Any, tables: Mapping[str, Table], histories: Histories, seed: int = 0) -> None:
         super().__init__(options, tables, histories, seed)
-        graph = normalised_graph(histories)
-        self.smoothing = Smoothing(Links(graph.starts, graph.neighbours, graph.weights), options.hops)
+        (self.table,) = tables.values()
+        graph, n_users = normalised_graph(histories), histories.n_users
+        if "node" in tables:
+            self.smoothing: Smoothing = NodeSmoothing(
+                options.hops, Links(graph.starts, graph.neighbours, graph.weights)
+            )
+        else:
+            half = len(graph.neighbours) // 2
+            of_users = Links(
+                graph.starts[: n_users + 1], graph.neighbours[:half] - np.int32(n_users), graph.weights[:half]
+            )
+            of_items = Links(graph.starts[n_users:] - half, graph.neighbours[half:], graph.weights[half:])
+            self.smoothing = ItemSmoothing(options.hops, of_users, of_items)
 
     @staticmethod
     def shapes(options: Any, n_users: int, n_items: int) -> Sequence[Shape]:
         """See `Backbone.shapes`."""
         return (Shape("node", n_users + n_items, options.width),)
+
+    @staticmethod
+    def shapes_without_users(options: Any, n_users: int, n_items: int) -> Sequence[Shape]:
+        """See `Backbone.shapes_without_users`; none without hops."""
+        return (Shape("item", n_items, options.width),) if options.hops else ()
 
     def batches(self, batch_size: int, seed: int, sampling: Sampling) -> Batches:
         """See `Backbone.batches`."""
@@ -50,34 +70,34 @@ class LightGCN(backbone.Backbone):
 
     def loss(self, batch: Triplets) -> torch.Tensor:
         """See `Backbone.loss`."""
-        table, first_item = self.tables["node"], np.int32(self.histories.n_users)
+        table, first_item = self.table, np.int32(self.histories.n_users)
         nodes = np.concatenate([batch.users, batch.positives + first_item, batch.negatives + first_item])
         smoothed = autograd.smoothed_rows(table, self.smoothing, nodes)
         sizes = [len(batch.users), len(batch.positives), len(batch.negatives)]
         loss = ranking_loss(self.options, *torch.split(smoothed, sizes))
         if l2 := self.options.l2_at(self.done):
-            loss = loss + l2 * half_squares(autograd.rows(table, nodes), len(batch.users))
+            loss = loss + l2 * half_squares(autograd.rows(table, self._stored(nodes)), len(batch.users))
         return loss
 
     def vectors(self, users: I32, items: I32) -> tuple[torch.Tensor, torch.Tensor]:
         """See `Backbone.vectors`: smoothed rows."""
         nodes = np.concatenate([users, items + np.int32(self.histories.n_users)])
-        smoothed = autograd.smoothed_rows(self.tables["node"], self.smoothing, nodes)
+        smoothed = autograd.smoothed_rows(self.table, self.smoothing, nodes)
         of_users, of_items = torch.split(smoothed, [len(users), len(items)])
         return of_users, self.options.ranked(of_items)
 
     def forward_multiply_adds(self, batch_size: int) -> int:
         """See `Backbone.forward_multiply_adds`: whole hops, and products with a positive and the negatives."""
-        links, width = len(self.smoothing.links.ids), self.tables["node"].shape.width
-        return int(self.options.hops) * links * width + self._products(batch_size)
+        hops = int(self.options.hops) * self.smoothing.links_of_hop
+        return hops * self.table.shape.width + self._products(batch_size)
 
     def inference_multiply_adds(self) -> int:
         """See `Backbone.inference_multiply_adds`.
 
         The paper's figures equal `2|E| (N + M) d L`, a hop for every node apart; one sparse product has `2|E| d L`.
         """
-        nodes = len(self.smoothing.links.starts) - 1
-        return int(self.options.hops) * len(self.smoothing.links.ids) * nodes * self.tables["node"].shape.width
+        hops = int(self.options.hops) * self.smoothing.links_of_hop
+        return hops * self.smoothing.nodes * self.table.shape.width
 
     def executed_outside_tables(self, batch_size: int) -> int:
         """See `Backbone.executed_outside_tables`: the products, and two gradients of each."""
@@ -85,19 +105,24 @@ class LightGCN(backbone.Backbone):
 
     def executed_pair_scores(self, users: int, each: int) -> int:
         """See `Backbone.executed_pair_scores`."""
-        return users * each * self.tables["node"].shape.width
+        return users * each * self.table.shape.width
 
     def executed_ranking(self) -> int:
         """See `Backbone.executed_ranking`: products of smoothed rows."""
-        return self.histories.n_users * self.histories.n_items * self.tables["node"].shape.width
+        return self.histories.n_users * self.histories.n_items * self.table.shape.width
 
     def scorer(self, known: Histories | None = None) -> Scorer[Any]:
         """See `Backbone.scorer`."""
-        table = self.tables["node"]
+        table = self.table
         smoothed = self.smoothing.all_rows(table.stored, table.shape.width, table.backend)
         users, items = smoothed[: self.histories.n_users], smoothed[self.histories.n_users :]
         return DotScorer(users, directions(items) if self.options.cosine else items)
 
+    def _stored(self, nodes: I32) -> I32:
+        """The rows of these nodes that the table has."""
+        first = self.smoothing.nodes - self.table.shape.rows
+        return nodes[nodes >= first] - np.int32(first)
+
     def _products(self, batch_size: int) -> int:
         negatives = 1 if self.options.loss == "bpr" else self.options.negatives
-        return int((1 + negatives) * batch_size * self.tables["node"].shape.width)
+        return int((1 + negatives) * batch_size * self.table.shape.width)

@@ -35,6 +35,7 @@ class Stage:
     values_from: the earlier stage whose weights, network included, it starts with; if none, with draw number `draw` of
     starting values: 0 is that of the seed, which every first stage has.
     epochs: how many to train; as many as `training.epochs` says if none.
+    user_rows: whether users have rows of their own; if not, its tables are `Backbone.shapes_without_users`.
     judged: whether its best epoch on validation data is kept, and not its last.
     """
 
@@ -50,19 +51,39 @@ class Stage:
     draw: int = 0
     epochs: int | None = None
     judged: bool = True
+    user_rows: bool = True
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a method may plan with: the backbone's tables at full width, and the budget, if one was given."""
+    """What a method may plan with: the backbone's tables at full width, and the budget, if one was given.
+
+    shapes_without_users: those of its form without rows for users; empty if it has none.
+    """
 
     shapes: tuple[Shape, ...]
     budget: Budget | None
+    shapes_without_users: tuple[Shape, ...] = ()
 
     @property
     def widths(self) -> tuple[int, ...]:
         """The full widths."""
         return tuple(shape.width for shape in self.shapes)
+
+    def without_users(self) -> "Allowance":
+        """The same bytes for the form without rows for users; SettingsError if there is none."""
+        if not self.shapes_without_users:
+            raise SettingsError(
+                "method.user_rows = false: this backbone has no form without rows for users; 'lightgcn' with hops has"
+            )
+        return Allowance(
+            self.shapes_without_users, self.budget and self.budget.moved(self.shapes, self.shapes_without_users)
+        )
+
+    def tables_of(self, stage: Stage) -> list[Shape]:
+        """The tables of a stage."""
+        shapes = self.shapes if stage.user_rows else self.shapes_without_users
+        return [shape.narrowed(width) for shape, width in zip(shapes, stage.widths, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -159,6 +180,8 @@ class Method(ABC):
     """One line for listings."""
     cost: ClassVar[str]
     """What it takes from the first step to the last, in trainings of the dense table, for listings."""
+    stages_at_some_budgets: ClassVar[tuple[str, ...]] = ()
+    """Names of stages that it has or has not by its options and budget: settings may speak of them all the same."""
 
     def __init__(self, options: Any) -> None:
         self.options = options

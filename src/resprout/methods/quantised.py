@@ -24,12 +24,18 @@ DEPLOYED: Mapping[str, RowBytes] = {
 }
 """What a row takes."""
 
+ITEMS = "items"
+"""What a trained stage is called whose tables have no rows for users, for it wants settings of its own."""
+
 
 class Options(method.Options):
     """Options of `quantised`."""
 
     precision: Precision = Field(
         "int8", description="int8: a byte a weight, 4 a row; float16: 2 bytes a weight; bits4: 4 bits, a byte a row"
+    )
+    user_rows: bool | None = Field(
+        None, description="false: users have no rows, the graph makes them of their items (lightgcn)"
     )
 
 
@@ -39,12 +45,18 @@ class Quantised(method.Method):
     Options = Options
     summary = "a dense table, deployed with 1 to 16 bits a weight; narrow too, where the budget asks for it"
     cost = "1"
+    stages_at_some_budgets = (ITEMS,)
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""
-        widths, precision = allowance.widths, self.options.precision
+        precision, user_rows = self.options.precision, self.options.user_rows is not False
+        if not user_rows:
+            allowance = allowance.without_users()
+        widths = allowance.widths
         if allowance.budget is not None:
             row_bytes = DEPLOYED[precision] if allowance.budget.of == "deployed" else None
             widths = tuple(allowance.budget.narrow_widths(allowance.shapes, row_bytes))
-        dense = Stage("train", "dense", widths, deployed=False)
-        return first_left(finished, dense, Stage("rounded", precision, widths, values_from="train", epochs=0))
+        name = "train" if user_rows else ITEMS
+        dense = Stage(name, "dense", widths, deployed=False, user_rows=user_rows)
+        rounded = Stage("rounded", precision, widths, values_from=name, epochs=0, user_rows=user_rows)
+        return first_left(finished, dense, rounded)

@@ -7,20 +7,25 @@ rounded to the nearest level after each update of float16 ones that only trainin
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 from pydantic import Field
 
-from resprout.budget import Budget, Shape
+from resprout.budget import Budget
 from resprout.errors import BudgetExceeded
 from resprout.methods import method
 from resprout.methods.method import Allowance, Stage, first_left
-from resprout.methods.quantised import DEPLOYED, Precision
+from resprout.methods.quantised import DEPLOYED, ITEMS, Precision
 
 BITS = tuple(name for name in DEPLOYED if name.startswith("bits"))
 LOST = {"bits6": 0.00104, "bits5": 0.00349, "bits4": 0.01154, "bits3": 0.03744, "bits2": 0.1188, "bits1": 0.3634}
 """The share of a normal weight's variance that rounding loses (Max 1960, table 2); of more bits hardly any."""
+
+
+ITEMS_WORTH = 0.65
+"""What a column is worth where items alone have rows, of one where users have some too (docs/decisions/0013)."""
 
 
 class Options(method.Options):
@@ -31,6 +36,29 @@ class Options(method.Options):
         description="of the weights, in training too; auto: what weighs columns against bits best, "
         "and, where bytes of training count, float16 or int8",
     )
+    user_rows: bool | None = Field(
+        None,
+        description="whether users have rows; false: the graph makes them of their items, which have more columns then "
+        "(lightgcn); if not given, whichever is worth more",
+    )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Rows of few bits: their precision, the columns of each table, and whether users have any."""
+
+    precision: str
+    widths: tuple[int, ...]
+    user_rows: bool
+
+    @property
+    def worth(self) -> float:
+        """What orders plans: columns count as far as rounding leaves them, and more where users have their own.
+
+        The exponent is where 40 columns of 3 bits and 64 of 2 are as good (docs/decisions/0012).
+        """
+        columns = sum(self.widths) / max(1, len(self.widths))
+        return columns * (1 - LOST.get(self.precision, 0)) ** 6 * (1 if self.user_rows else ITEMS_WORTH)
 
 
 class Resprout(method.Method):
@@ -39,36 +67,45 @@ class Resprout(method.Method):
     Options = Options
     summary = "a table of 2 to 16 bits a weight, trained as it is deployed, with one moment a row"
     cost = "1, or its width by the full width"
+    stages_at_some_budgets = (ITEMS,)
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""
-        precision, widths = self.options.precision, allowance.widths
-        if precision == "auto":
-            precision = "float16" if allowance.budget is None else _best(allowance.shapes, allowance.budget)
-        if allowance.budget is not None:
-            widths = _widths(allowance.shapes, allowance.budget, precision)
-        return first_left(finished, Stage("train", precision, widths))
+        plan = self._plan(allowance)
+        name = "train" if plan.user_rows else ITEMS
+        return first_left(finished, Stage(name, plan.precision, plan.widths, user_rows=plan.user_rows))
 
+    def _plan(self, allowance: Allowance) -> Plan:
+        """The plan that is worth most; of equals the one with more bits, and with rows for users."""
+        wanted = self.options.user_rows
+        forms = {} if wanted is False else {True: allowance}
+        if wanted is False or (wanted is None and allowance.budget and allowance.shapes_without_users):
+            forms[False] = allowance.without_users()
+        plans, refusal = [], BudgetExceeded("no precision")
+        for rows, its in forms.items():
+            for precision in self._precisions(its.budget):
+                try:
+                    plans.append(Plan(precision, self._widths(its, precision), rows))
+                except BudgetExceeded as error:
+                    refusal = error
+        if not plans:
+            raise refusal
+        return max(plans, key=lambda plan: plan.worth)
 
-def _best(shapes: Sequence[Shape], budget: Budget) -> str:
-    """The precision whose columns are worth most."""
-    kinds = [name for name in DEPLOYED if not (budget.of == "training" and name in BITS)]
-    # Columns count as far as rounding leaves them; the exponent is where 40 columns of 3 bits and 64 of 2 are as good
-    # (docs/decisions/0012). Of equals, the first: more bits.
-    return max(kinds, key=lambda kind: sum(_room(shapes, budget, kind)) * (1 - LOST.get(kind, 0)) ** 6)
+    def _precisions(self, budget: Budget | None) -> Sequence[str]:
+        if self.options.precision != "auto":
+            return [self.options.precision]
+        if budget is None:
+            return ["float16"]
+        return [name for name in DEPLOYED if not (budget.of == "training" and name in BITS)]
 
-
-def _room(shapes: Sequence[Shape], budget: Budget, precision: str) -> tuple[int, ...]:
-    """The columns of each table; none if the budget is too small for it."""
-    try:
-        return _widths(shapes, budget, precision)
-    except BudgetExceeded:
-        return ()
-
-
-def _widths(shapes: Sequence[Shape], budget: Budget, precision: str) -> tuple[int, ...]:
-    row_bytes = DEPLOYED[precision] if budget.of == "deployed" else partial(_trained_bytes, precision)
-    return tuple(budget.narrow_widths(shapes, row_bytes))
+    @staticmethod
+    def _widths(allowance: Allowance, precision: str) -> tuple[int, ...]:
+        budget = allowance.budget
+        if budget is None:
+            return allowance.widths
+        row_bytes = DEPLOYED[precision] if budget.of == "deployed" else partial(_trained_bytes, precision)
+        return tuple(budget.narrow_widths(allowance.shapes, row_bytes))
 
 
 def _trained_bytes(precision: str, width: int) -> int:

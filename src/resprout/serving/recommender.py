@@ -152,10 +152,13 @@ def model_of(parts: ModelParts) -> Backbone:
         raise SettingsError(
             f"option {'.'.join(map(str, first['loc']))} of {parts.backbone!r}: {first['msg']}"
         ) from error
-    needed = {shape.name: shape.rows for shape in kind.shapes(options, len(parts.user_ids), len(parts.item_ids))}
+    sizes = options, len(parts.user_ids), len(parts.item_ids)
+    forms = [shapes for shapes in (kind.shapes(*sizes), kind.shapes_without_users(*sizes)) if shapes]
+    expected = [{shape.name: shape.rows for shape in shapes} for shapes in forms]
     present = {name: table.shape.rows for name, table in parts.tables.items()}
-    if needed != present:
-        raise DataError(f"tables with rows {present}, expected {needed} for {parts.backbone!r}")
+    if present not in expected:
+        wanted = " or ".join(map(str, expected))
+        raise DataError(f"tables with rows {present}, expected {wanted} for {parts.backbone!r}")
     model = kind(options, parts.tables, parts.histories)
     model.load_network(parts.network)
     return model

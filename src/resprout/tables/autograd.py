@@ -10,7 +10,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from resprout.kernels.contract import F32, I32, I64, Groups, Links, NoRows
-from resprout.tables.gradients import DecayGradient, RowGradient, ScoreGradient, SmoothedGradient, sum_by_row
+from resprout.tables.gradients import DecayGradient, RowGradient, ScoreGradient, sum_by_row
 from resprout.tables.smoothing import Smoothing
 from resprout.tables.table import Table, aligned_empty, row_blocks
 
@@ -40,7 +40,7 @@ def sampled_scores(table: Table, queries: torch.Tensor, ids: I32) -> torch.Tenso
 
 
 def smoothed_rows(table: Table, smoothing: Smoothing, ids: I32) -> torch.Tensor:
-    """Rows `ids` (they may repeat) of the table smoothed over a graph, `[ids, width]`."""
+    """Rows `ids` (they may repeat; nodes of the graph) of the table smoothed over a graph, `[ids, width]`."""
     out: torch.Tensor = _SmoothedRows.apply(table.anchor, table, smoothing, ids)
     return out
 
@@ -55,8 +55,8 @@ def _array(tensor: torch.Tensor) -> F32:
     return np.ascontiguousarray(tensor.detach().numpy(), np.float32)
 
 
-def _group(table: Table, ids: I32) -> Groups:
-    return table.backend.group_ids(ids, np.full(table.shape.rows, -1, np.int32))
+def _group(rows: int, ids: I32, table: Table) -> Groups:
+    return table.backend.group_ids(ids, np.full(rows, -1, np.int32))
 
 
 class _Rows(torch.autograd.Function):
@@ -134,7 +134,7 @@ class _SampledScores(torch.autograd.Function):
 class _SmoothedRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, anchor: torch.Tensor, table: Table, smoothing: Smoothing, ids: I32) -> torch.Tensor:
-        ctx.table, ctx.smoothing, ctx.groups = table, smoothing, _group(table, ids)
+        ctx.table, ctx.smoothing, ctx.groups = table, smoothing, _group(smoothing.nodes, ids, table)
         unique = smoothing.rows_of(table.stored, ctx.groups.unique, table.shape.width, table.backend)
         return torch.from_numpy(unique)[torch.from_numpy(ctx.groups.places)]
 
@@ -144,17 +144,8 @@ class _SmoothedRows(torch.autograd.Function):
         table, smoothing, groups = ctx.table, ctx.smoothing, ctx.groups
         share = np.full(len(groups.members), smoothing.scale, np.float32)
         links = Links(groups.starts, groups.members, share)
-        batch = sum_by_row(groups, table.shape.rows, links, _array(gradient), table.backend)
-        if smoothing.hops == 0:
-            table.pending.append(RowGradient(batch, table.backend))
-            return None, None, None, None
-        behind, buffer = smoothing.backward(batch, table.shape.width, table.backend)
-
-        def release() -> None:
-            if buffer is not None:
-                smoothing.give_back(buffer)
-
-        table.pending.append(SmoothedGradient(smoothing.links, behind, batch, table.backend, release))
+        batch = sum_by_row(groups, smoothing.nodes, links, _array(gradient), table.backend)
+        table.pending.append(smoothing.gradient(batch, table.shape.width, table.backend))
         return None, None, None, None
 
 
@@ -174,7 +165,7 @@ class _HalfSquares(torch.autograd.Function):
 
 def _leave_links(table: Table, ids: I32, source_of_link: I32, weights: F32, source: F32) -> None:
     """Leaves as gradient: row `ids[k]` gets `weights[k] * source[source_of_link[k]]`, for every link k."""
-    groups = _group(table, ids)
+    groups = _group(table.shape.rows, ids, table)
     links = Links(groups.starts, source_of_link[groups.members], weights[groups.members])
     summed = sum_by_row(groups, table.shape.rows, links, source, table.backend)
     table.pending.append(RowGradient(summed, table.backend))

@@ -45,7 +45,7 @@ def start(
     method = catalog.load_method(settings.method_name)(settings.method)
     prepared = prepare(settings, dataset)
     allowance = _allowance(settings, prepared)
-    _check_stages(settings, all_stages(method, allowance), allowance)
+    _check_stages(settings, method, allowance)
     run = RunFolder(folder)
     run.claim(settings)
     with run.alone():
@@ -71,15 +71,15 @@ def resume(
         return _Run(settings, method, prepared, run, observer, shared).go_on()
 
 
-def _check_stages(settings: Settings, stages: Sequence[Stage], allowance: Allowance) -> None:
+def _check_stages(settings: Settings, method: Method, allowance: Allowance) -> None:
+    stages = all_stages(method, allowance)
     for stage in stages:
         if stage.storage not in (*SLOTTED, *QUANTISED):
-            rows = [shape.rows for shape in allowance.shapes]
-            weights = sum(count * width for count, width in zip(rows, stage.widths, strict=True))
+            weights = sum(shape.weights for shape in allowance.tables_of(stage))
             _check_training_bytes(settings, allowance, stage, TRAINED_BYTES * weights)
     if not stages:
         raise SettingsError(f"method {settings.method_name!r} has nothing to train")
-    known = {name for stage in stages for name in (stage.name, stage.storage)}
+    known = {*method.stages_at_some_budgets, *(name for stage in stages for name in (stage.name, stage.storage))}
     for name in settings.stages:
         if name not in known:
             raise catalog.unknown("stages", name, known)
@@ -88,8 +88,8 @@ def _check_stages(settings: Settings, stages: Sequence[Stage], allowance: Allowa
 def _allowance(settings: Settings, prepared: Prepared) -> Allowance:
     backbone = catalog.load_backbone(settings.backbone_name)
     interactions = prepared.dataset.interactions
-    shapes = backbone.shapes(settings.backbone, interactions.n_users, interactions.n_items)
-    return Allowance(tuple(shapes), settings.budget)
+    plan = settings.backbone, interactions.n_users, interactions.n_items
+    return Allowance(tuple(backbone.shapes(*plan)), settings.budget, tuple(backbone.shapes_without_users(*plan)))
 
 
 class _Run:
@@ -284,7 +284,7 @@ class _Run:
         options = self._settings_of(stage).backbone
         start = Start(options.start, options.start_scale, _seed(self.settings, stage))
         backend = select.choose(self.settings.training.backend).backend
-        shapes = [shape.narrowed(width) for shape, width in zip(self.allowance.shapes, stage.widths, strict=True)]
+        shapes = self.allowance.tables_of(stage)
         return build_tables(
             shapes, stage.storage, stage.slots, start, stage.scale_start, backend, mask_from, values_from, stage.mask
         )

@@ -20,6 +20,8 @@ from resprout.training.settings import Settings
 
 # what a stage is called, and what is made of it, do not change it
 _NAMES = ("name", "deployed", "mask_from", "values_from")
+# what stages of before did not have, left out where it is as it was, so that they are still found
+_LATER = {"user_rows": True}
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def stage_key(
         "backbone": [settings.backbone_name, settings.backbone.model_dump()],
         "training": settings.training.model_dump(exclude={"refit"}),
         "evaluation": settings.evaluation.model_dump(),
-        "stage": {key: value for key, value in asdict(stage).items() if key not in _NAMES},
+        "stage": {key: value for key, value in asdict(stage).items() if key not in _NAMES and _LATER.get(key) != value},
         "sources": [earlier.get(name or "") for name in (stage.mask_from, stage.values_from)],
         "chosen_by": chosen_by,
         # a method that does more than the loop may read all that came before
