@@ -3,8 +3,8 @@
 import pytest
 
 from resprout.budget import Budget, Shape
-from resprout.errors import BudgetExceeded
-from resprout.methods.method import Allowance
+from resprout.errors import BudgetExceeded, SettingsError
+from resprout.methods.method import Allowance, all_stages
 from resprout.methods.resprout import Options, Resprout
 
 SHAPES = (Shape("user", 1000, 64), Shape("item", 500, 64))
@@ -22,8 +22,7 @@ def planned(budget, of="deployed", precision="auto"):
     [
         (None, "deployed", ("float16", 64)),
         ("50%", "deployed", ("float16", 64)),  # 128 bytes a row
-        ("49%", "deployed", ("int8", 64)),
-        ("26%", "deployed", ("bits6", 64)),  # 66.6 bytes a row; int8 wants 68
+        ("49%", "deployed", ("bits6", 64)),
         ("20%", "deployed", ("bits6", 64)),  # 51.2 bytes a row, 49 taken
         ("10%", "deployed", ("bits3", 64)),  # 25.6 bytes, 25 taken
         ("6.7%", "deployed", ("bits3", 40)),  # 17.2 bytes, 16 taken: 64 of 2 bits are 17
@@ -36,6 +35,33 @@ def planned(budget, of="deployed", precision="auto"):
 )
 def test_columns_and_bits(budget, of, expected):
     assert planned(budget, of) == expected
+
+
+@pytest.mark.parametrize(
+    ("budget", "of", "user_rows", "expected"),
+    [
+        (None, "deployed", None, ("train", "float16", 64)),
+        (None, "deployed", False, ("items", "float16", 64)),
+        ("20%", "deployed", None, ("train", "bits6", 64)),  # 0.994^6 x 64 columns are more than 0.85 x 64
+        ("10%", "deployed", None, ("items", "bits6", 64)),  # 76.8 bytes an item, against 3 bits a node
+        ("10%", "deployed", True, ("train", "bits3", 64)),
+        ("2%", "deployed", None, ("items", "bits2", 56)),  # 15.36 bytes an item
+        ("17%", "training", None, ("train", "int8", 64)),
+        ("5%", "training", None, ("items", "int8", 64)),  # 115.2 bytes an item, of which float16 has 55 columns
+        ("100%", "deployed", False, ("items", "float16", 64)),  # whose tables are smaller than that
+    ],
+)
+def test_rows_for_users_or_more_of_items(budget, of, user_rows, expected):
+    allowance = Allowance((Shape("node", 1500, 64),), budget and Budget.parse(budget, of), (Shape("item", 500, 64),))
+    (stage,) = all_stages(Resprout(Options(user_rows=user_rows)), allowance)
+    assert (stage.name, stage.storage, *stage.widths) == expected
+    assert stage.user_rows == (stage.name == "train")
+    assert sum(shape.rows for shape in allowance.tables_of(stage)) == (1500 if stage.user_rows else 500)
+
+
+def test_rows_for_users_cannot_be_left_out_of_every_backbone():
+    with pytest.raises(SettingsError, match="user_rows = false: this backbone has no form without rows for users"):
+        Resprout(Options(user_rows=False)).next_stage((), Allowance(SHAPES, None))
 
 
 def test_a_budget_without_room_for_a_column():

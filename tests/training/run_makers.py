@@ -31,6 +31,7 @@ METHODS = {
     "quantised": [],
     "quantised, float16, narrow": ["budget.limit=20%", "method.precision=float16"],
     "resprout": ["budget.limit=20%"],
+    "resprout, without users": ["budget.limit=8%", "method.user_rows=false"],
     "resprout, int8": ["budget.limit=20%", "budget.of=training", "method.precision=int8"],
     "dsl, random, joint": [
         "budget.limit=1800B",
@@ -40,6 +41,11 @@ METHODS = {
         "method.record_lived=true",
     ],
 }
+
+# options that these backbones have not
+UNSUITED = {
+    ("dsl, last batch", "multvae"), ("resprout, without users", "mf"), ("resprout, without users", "multvae"),
+}  # fmt: skip
 
 
 class Stop(Exception):

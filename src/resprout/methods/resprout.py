@@ -24,7 +24,7 @@ LOST = {"bits6": 0.00104, "bits5": 0.00349, "bits4": 0.01154, "bits3": 0.03744, 
 """The share of a normal weight's variance that rounding loses (Max 1960, table 2); of more bits hardly any."""
 
 
-ITEMS_WORTH = 0.65
+ITEMS_WORTH = 0.85
 """What a column is worth where items alone have rows, of one where users have some too (docs/decisions/0013)."""
 
 
@@ -97,7 +97,8 @@ class Resprout(method.Method):
             return [self.options.precision]
         if budget is None:
             return ["float16"]
-        return [name for name in DEPLOYED if not (budget.of == "training" and name in BITS)]
+        # int8, which is rounded at random, loses more than six bits of float16 weights that only training keeps
+        return ["float16", *(BITS if budget.of == "deployed" else ["int8"])]
 
     @staticmethod
     def _widths(allowance: Allowance, precision: str) -> tuple[int, ...]:
