@@ -313,7 +313,9 @@ def test_the_network_comes_back_from_its_arrays(name):
         np.testing.assert_array_equal(other.network_arrays()[key], array)
 
 
-@pytest.mark.parametrize("name", [name for name in catalog.backbone_names() if catalog.load_backbone(name).folds_in])
+@pytest.mark.parametrize(
+    "name", [*(n for n in catalog.backbone_names() if catalog.load_backbone(n).folds_in), WITHOUT_USERS]
+)
 def test_unseen_users_are_ranked_from_their_histories(name, storage):
     """Half of the users are unknown to training; with part of their items shown, the others are found."""
     seen, held_out = checkerboard()
@@ -328,3 +330,15 @@ def test_unseen_users_are_ranked_from_their_histories(name, storage):
     beyond = Histories(np.array([*seen.starts, len(seen.items)]), seen.items, 30)
     scorer = model.scorer(beyond)
     assert np.isfinite(scorer.scores(scorer.queries(np.array([40], np.int32)), 0, 30)).all()
+
+
+@pytest.mark.parametrize("hops", [1, 2, 3, 4])
+def test_a_new_user_with_the_items_of_another_is_ranked_alike_where_users_have_no_rows(hops):
+    seen, _ = checkerboard()
+    model = make(WITHOUT_USERS, seen, hops=hops, start_scale=0.5)
+    beyond = Histories(np.array([*seen.starts, len(seen) + len(seen.of(3))]), np.append(seen.items, seen.of(3)), 30)
+    scorer = model.scorer(beyond)
+    other, new = scorer.scores(scorer.queries(np.array([3, 40], np.int32)), 0, 30)
+    assert other.std() > 0
+    np.testing.assert_allclose(new, other, rtol=1e-5, atol=1e-7)
+    assert not make("lightgcn", seen).ranks_new_users

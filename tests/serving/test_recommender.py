@@ -317,7 +317,7 @@ def test_new_users_are_ranked_by_their_histories(autoencoder, tmp_path):
 
 
 def test_new_users_need_a_backbone_that_reads_histories_and_items_that_it_knows(autoencoder, recommender):
-    with pytest.raises(SettingsError, match=r"'mf' has a row for each user.*cdae or multvae"):
+    with pytest.raises(SettingsError, match=r"'mf' has a row for each user.*cdae, multvae"):
         recommender.recommend_new({"dora": [10]})
     with pytest.raises(DataError, match=r"item.*99"):
         autoencoder.recommend_new({"dora": [99]})

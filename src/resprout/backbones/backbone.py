@@ -60,7 +60,7 @@ class Backbone(ABC):
     training: ClassVar[Mapping[str, Any]] = {}
     """Defaults of the section `training` that suit it better than the common ones."""
     folds_in: ClassVar[bool] = False
-    """Whether it can rank users that training has not seen, from their histories."""
+    """Whether it can rank users that training has not seen, from their histories, whatever its form."""
     sparse_operands: ClassVar[int]
     """How many of the two factors of a score are rows of a table: inference shrinks with density to this power."""
 
@@ -69,6 +69,11 @@ class Backbone(ABC):
         self.network = torch.nn.Module()
         """Weights outside of the tables; trained by the same rule, not in the budget."""
         self.step, self.done = 0, 0.0
+
+    @property
+    def ranks_new_users(self) -> bool:
+        """Whether this very model can; one whose backbone can in one form only says so here."""
+        return self.folds_in
 
     def begin_step(self, step: int, done: float) -> None:
         """Told by the loop before each loss: number of the update, from 1, and the share of training that is over."""

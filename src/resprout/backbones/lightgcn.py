@@ -12,7 +12,7 @@ from resprout.backbones.losses import half_squares, ranking_loss
 from resprout.backbones.scorers import DotScorer, directions
 from resprout.budget import Shape
 from resprout.data.batches import Batches, Sampling, TripletBatches, Triplets
-from resprout.data.graph import normalised_graph
+from resprout.data.graph import links_of_users, normalised_graph
 from resprout.data.histories import Histories
 from resprout.evaluation.evaluate import Scorer
 from resprout.kernels.contract import I32, Links
@@ -64,6 +64,11 @@ class LightGCN(backbone.Backbone):
         """See `Backbone.shapes_without_users`; none without hops."""
         return (Shape("item", n_items, options.width),) if options.hops else ()
 
+    @property
+    def ranks_new_users(self) -> bool:
+        """See `Backbone.ranks_new_users`."""
+        return isinstance(self.smoothing, ItemSmoothing)
+
     def batches(self, batch_size: int, seed: int, sampling: Sampling) -> Batches:
         """See `Backbone.batches`."""
         return TripletBatches(self.histories, batch_size, seed, sampling, self.options.draw)
@@ -112,10 +117,17 @@ class LightGCN(backbone.Backbone):
         return self.histories.n_users * self.histories.n_items * self.table.shape.width
 
     def scorer(self, known: Histories | None = None) -> Scorer[Any]:
-        """See `Backbone.scorer`."""
-        table = self.table
+        """See `Backbone.scorer`; `known` counts for users whom training knows nothing of, if they have no rows."""
+        table, n_users = self.table, self.histories.n_users
         smoothed = self.smoothing.all_rows(table.stored, table.shape.width, table.backend)
-        users, items = smoothed[: self.histories.n_users], smoothed[self.histories.n_users :]
+        users, items = smoothed[:n_users], smoothed[n_users:]
+        if isinstance(self.smoothing, ItemSmoothing) and known is not None:
+            untrained = known.counts > 0
+            untrained[:n_users] &= self.histories.counts == 0
+            new = np.flatnonzero(untrained)
+            links = Links(*links_of_users(known, new, self.histories))
+            users = np.concatenate([users, np.zeros((known.n_users - n_users, table.shape.width), np.float32)])
+            users[new] = self.smoothing.users_by(links, table.stored, table.shape.width, table.backend)
         return DotScorer(users, directions(items) if self.options.cosine else items)
 
     def _stored(self, nodes: I32) -> I32:

@@ -39,6 +39,19 @@ def normalised_graph(histories: Histories) -> Graph:
     )
 
 
+def links_of_users(
+    histories: Histories, users: NDArray[np.int64], trained: Histories
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """Links from items to some users who are not in a graph, weighted as if they were: starts, items, weights.
+
+    trained: the histories of the graph, whose items' degrees count.
+    """
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(histories.counts[users])])
+    items = np.concatenate([np.zeros(0, np.int32), *(histories.of(int(user)) for user in users)])
+    degrees = np.bincount(trained.items, minlength=trained.n_items)[items], np.repeat(np.diff(starts), np.diff(starts))
+    return starts, items, (1 / np.sqrt(np.maximum(degrees[0], 1) * degrees[1])).astype(np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class ItemNeighbours:
     """The items that are most often had by the same users, for each item.

@@ -16,8 +16,9 @@ from pydantic import Field
 from resprout.budget import Budget
 from resprout.errors import BudgetExceeded
 from resprout.methods import method
-from resprout.methods.method import Allowance, Stage, first_left
+from resprout.methods.method import Allowance, Hooks, Moment, Stage, first_left
 from resprout.methods.quantised import DEPLOYED, ITEMS, Precision
+from resprout.tables.bits import BitsTable
 
 BITS = tuple(name for name in DEPLOYED if name.startswith("bits"))
 LOST = {"bits6": 0.00104, "bits5": 0.00349, "bits4": 0.01154, "bits3": 0.03744, "bits2": 0.1188, "bits1": 0.3634}
@@ -35,6 +36,9 @@ class Options(method.Options):
         "auto",
         description="of the weights, in training too; auto: what weighs columns against bits best, "
         "and, where bytes of training count, float16 or int8",
+    )
+    round_at: float | None = Field(
+        None, ge=0, le=1, description="of 1 to 6 bits: share of the steps after which training reads rounded weights; 0"
     )
     user_rows: bool | None = Field(
         None,
@@ -75,6 +79,10 @@ class Resprout(method.Method):
         name = "train" if plan.user_rows else ITEMS
         return first_left(finished, Stage(name, plan.precision, plan.widths, user_rows=plan.user_rows))
 
+    def hooks(self, stage: Stage) -> Hooks:
+        """See `Method.hooks`."""
+        return LateRounding(self.options.round_at) if self.options.round_at and stage.storage in BITS else Hooks()
+
     def _plan(self, allowance: Allowance) -> Plan:
         """The plan that is worth most; of equals the one with more bits, and with rows for users."""
         wanted = self.options.user_rows
@@ -113,3 +121,25 @@ def _trained_bytes(precision: str, width: int) -> int:
     """Of a row with its moment and, of few bits, with what its weights are rounded from."""
     unrounded = 2 * width if precision in BITS else 0
     return DEPLOYED[precision](width) + unrounded + 4
+
+
+class LateRounding(Hooks):
+    """Losses read unrounded weights until a share of the steps is over; all else that reads tables, rounded ones."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def before_batch(self, moment: Moment) -> None:
+        """See `Hooks.before_batch`."""
+        _read_unrounded(moment, moment.step <= self.share * moment.total_steps)
+
+    def after_update(self, moment: Moment) -> None:
+        """See `Hooks.after_update`."""
+        _read_unrounded(moment, False)
+
+
+def _read_unrounded(moment: Moment, whether: bool) -> None:
+    for table in moment.tables.values():
+        if isinstance(table, BitsTable):
+            table.reads_unrounded = whether

@@ -72,10 +72,10 @@ class Recommender:
         Items of a history that training did not know are an error, as in `recommend`. Raises SettingsError for a
         backbone that has a row for each user and so cannot rank others.
         """
-        if not self._model.folds_in:
+        if not self._model.ranks_new_users:
             raise SettingsError(
                 f"backbone {self.parts.backbone!r} has a row for each user of training and cannot rank others: "
-                "train cdae or multvae, or train again with the new users' interactions"
+                "train cdae, multvae, or lightgcn with method.user_rows = false; or again with the users' interactions"
             )
         n_known, n_items = len(self.parts.user_ids), len(self.parts.item_ids)
         lists = [np.unique(_rows(self.parts.item_ids, wanted, "item")) for wanted in histories.values()]

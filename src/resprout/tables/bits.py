@@ -27,6 +27,8 @@ class BitsTable(WholeTable):
         self._begin(shape, backend)
         self.planes, self.codes = planes, codes
         self._unrounded: NDArray[np.float16] | None = None
+        self.reads_unrounded = False
+        """Whether operations read what the weights are rounded from instead, as before rounding begins in training."""
 
     @classmethod
     def empty(cls, shape: Shape, backend: Backend, slots_from: Table | None = None, bits: int = 4) -> Self:  # noqa: ARG003
@@ -43,8 +45,12 @@ class BitsTable(WholeTable):
         return table
 
     @property
-    def stored(self) -> BitRows:
+    def stored(self) -> BitRows | HalfRows:
         """See `Table.stored`."""
+        return HalfRows(self.unrounded.view(np.uint16)) if self.reads_unrounded else self._rounded
+
+    @property
+    def _rounded(self) -> BitRows:
         return BitRows(self.planes, self.codes)
 
     @property
@@ -71,13 +77,13 @@ class BitsTable(WholeTable):
 
     def _update(self, first: int, gradients: F32, step: RowStep) -> None:
         unrounded = HalfRows(self.unrounded.view(np.uint16))
-        self.backend.update_bits(self.stored, unrounded, self.row_moments, first, gradients, step)
+        self.backend.update_bits(self._rounded, unrounded, self.row_moments, first, gradients, step)
 
     def _set(self, first: int, rows: F32) -> None:
         if self._unrounded is not None:
             halves = self._unrounded[first : first + len(rows)] = as_halves(rows)
             rows = halves.astype(np.float32)
-        self.backend.round_bits(rows, first, self.stored)
+        self.backend.round_bits(rows, first, self._rounded)
 
 
 # how plans call such storages

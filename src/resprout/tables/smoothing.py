@@ -191,6 +191,13 @@ class ItemSmoothing(Smoothing):
         self._give_back(near)
         return out
 
+    def users_by(self, links: Links, start: Rows, width: int, backend: Backend) -> F32:
+        """What users with these links to items come to, `[users, width]`, were they in the graph; it stays as it is."""
+        near, out = self._items(start, width, backend), aligned_empty(len(links.starts) - 1, width)
+        backend.sum_links(links, 0, _rows(near, start), NoRows(), self.scale, out)
+        self._give_back(near)
+        return out
+
     def gradient(self, batch: CompactRows, width: int, backend: Backend) -> Gradient:
         """See `Smoothing.gradient`: from side to side, ending at the items."""
         n_users = self._n_users
