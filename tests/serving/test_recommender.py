@@ -316,6 +316,17 @@ def test_new_users_are_ranked_by_their_histories(autoencoder, tmp_path):
     assert with_seen["item_id"].to_pylist() == [10, 20]
 
 
+def test_new_users_of_a_graph_whose_users_have_no_rows(tmp_path):
+    """One hop: a user is half the sum of his items' rows over the roots of both degrees, an item half its row."""
+    tables = {"item": dense("item", ITEMS)}
+    save_model(tmp_path / "model", make(backbone="lightgcn", options={"width": 2, "hops": 1}, tables=tables))
+    recommender = Recommender.open(tmp_path / "model")
+    expected = (ITEMS[0] + ITEMS[2] / np.sqrt(2)) / np.sqrt(2) / 2  # ann and bob have item 30
+    for table in (recommender.recommend(["ann"]), recommender.recommend_new({"dora": [10, 30]})):
+        assert table["item_id"].to_pylist() == [20, 40]
+        np.testing.assert_allclose(table["score"], ITEMS[[1, 3]] / 2 @ expected, rtol=1e-6)
+
+
 def test_new_users_need_a_backbone_that_reads_histories_and_items_that_it_knows(autoencoder, recommender):
     with pytest.raises(SettingsError, match=r"'mf' has a row for each user.*cdae, multvae"):
         recommender.recommend_new({"dora": [10]})
