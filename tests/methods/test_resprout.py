@@ -37,6 +37,10 @@ def test_columns_and_bits(budget, of, expected):
     assert planned(budget, of) == expected
 
 
+def allowance_with_items(budget, interactions_of_item):
+    return Allowance((Shape("node", 1500, 64),), budget, (Shape("item", 500, 64),), interactions_of_item)
+
+
 @pytest.mark.parametrize(
     ("budget", "of", "user_rows", "expected"),
     [
@@ -52,11 +56,18 @@ def test_columns_and_bits(budget, of, expected):
     ],
 )
 def test_rows_for_users_or_more_of_items(budget, of, user_rows, expected):
-    allowance = Allowance((Shape("node", 1500, 64),), budget and Budget.parse(budget, of), (Shape("item", 500, 64),))
+    allowance = allowance_with_items(budget and Budget.parse(budget, of), 330)
     (stage,) = all_stages(Resprout(Options(user_rows=user_rows)), allowance)
     assert (stage.name, stage.storage, *stage.widths) == expected
     assert stage.user_rows == (stage.name == "train")
     assert sum(shape.rows for shape in allowance.tables_of(stage)) == (1500 if stage.user_rows else 500)
+
+
+@pytest.mark.parametrize(("user_rows", "name"), [(None, "train"), (False, "items")])
+def test_rows_for_users_stay_where_items_have_few_interactions(user_rows, name):
+    method = Resprout(Options(user_rows=user_rows))
+    (stage,) = all_stages(method, allowance_with_items(Budget.parse("5%"), 25))
+    assert stage.name == name
 
 
 def test_rows_for_users_cannot_be_left_out_of_every_backbone():

@@ -59,11 +59,13 @@ class Allowance:
     """What a method may plan with: the backbone's tables at full width, and the budget, if one was given.
 
     shapes_without_users: those of its form without rows for users; empty if it has none.
+    interactions_of_item: how many an item has in the mean; 0 if nobody knows.
     """
 
     shapes: tuple[Shape, ...]
     budget: Budget | None
     shapes_without_users: tuple[Shape, ...] = ()
+    interactions_of_item: float = 0.0
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -88,8 +88,9 @@ def _check_stages(settings: Settings, method: Method, allowance: Allowance) -> N
 def _allowance(settings: Settings, prepared: Prepared) -> Allowance:
     backbone = catalog.load_backbone(settings.backbone_name)
     interactions = prepared.dataset.interactions
-    plan = settings.backbone, interactions.n_users, interactions.n_items
-    return Allowance(tuple(backbone.shapes(*plan)), settings.budget, tuple(backbone.shapes_without_users(*plan)))
+    sizes = settings.backbone, interactions.n_users, interactions.n_items
+    shapes, without_users = tuple(backbone.shapes(*sizes)), tuple(backbone.shapes_without_users(*sizes))
+    return Allowance(shapes, settings.budget, without_users, len(interactions) / interactions.n_items)
 
 
 class _Run:
