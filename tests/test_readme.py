@@ -53,7 +53,10 @@ def test_its_tables_are_the_catalog():
         (row,) = re.findall(
             rf"^\| `{name}` \| {re.escape(backbone.summary)} \| [^|]+\|([^|]*)\|$", README, re.MULTILINE
         )
-        assert bool(row.strip()) == backbone.folds_in
+        folds_in = "from their histories" if backbone.folds_in else ""
+        if backbone.shapes_without_users(backbone.Options(), 2, 2):
+            folds_in = "from their histories, if items alone have rows"
+        assert row.strip() == folds_in
 
 
 def test_every_method_has_its_card():
