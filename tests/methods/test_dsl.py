@@ -149,7 +149,7 @@ def test_nowhere_to_grow_is_refused(scope):
             autograd.half_squares(table).backward()
 
     moment = Moment(0, 1, 100, 0, SimpleNamespace(tables=tables), backward)
-    with pytest.raises(SettingsError, match="nowhere to grow: no weight of table 'user'"):
+    with pytest.raises(SettingsError, match="nowhere to grow: no weight without a slot has a gradient"):
         hooks.after_update(moment)
 
 

@@ -23,7 +23,12 @@ METHODS = {
     "tkd, hierarchical": ["budget.limit=50%", "method.topology=hierarchical", "method.groups=3"],
     "tkd": ["budget.limit=50%", "method.teacher_epochs=4", "method.entities=30"],
     "random, int8": ["budget.limit=1500B", "method.precision=int8"],
-    "dsl, float16": ["budget.limit=30%", "method.regrow_every=3", "method.precision=float16", "method.mask=columns"],
+    "dsl, float16": [
+        "budget.limit=30%",
+        "method.regrow_every=3",
+        "method.precision=float16",
+        "method.mask=mostly_columns",
+    ],
     "lottery, int8": ["budget.limit=50%", "method.cut=0.4", "method.round_epochs=2", "method.precision=int8"],
     "autoemb": ["budget.limit=40%", "method.search_epochs=4"],
     "esapn": ["budget.limit=40%", "method.pairs=20"],

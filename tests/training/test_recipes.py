@@ -37,6 +37,17 @@ def test_methods_have_settings_of_their_own_and_the_caller_wins():
     assert dsl.method.freeze_at == 0.7
 
 
+@pytest.mark.parametrize(("given", "method"), [
+    ([], "dense"), (["budget.limit=20%"], "resprout"), (["budget.of=training"], "dense"),
+    (["budget.limit=20%", "method.name=narrow"], "narrow"),
+])  # fmt: skip
+def test_within_a_budget_the_method_is_resprout_and_so_is_the_recipe(given, method):
+    values, _ = with_recipe(assignments(["data.source=ml-1m", "backbone.name=lightgcn", *given]))
+    settings = resolve(values)
+    assert settings.method_name == method
+    assert settings.training.learning_rate == {"dense": 0.02, "resprout": 0.05, "narrow": 0.03}[method]
+
+
 def test_settings_of_stages_are_of_stages_that_there_are_and_the_caller_wins(monkeypatch, tmp_path):
     (tmp_path / "ml-1m").mkdir()
     recipe = '[methods.one_shot.stages.packed.training]\nlearning_rate = 0.05\ndecay = "linear"\n'

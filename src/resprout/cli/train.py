@@ -16,7 +16,9 @@ def train(
         str | None, typer.Option(metavar="NAME_OR_PATH", help="A known data set, a file or a folder.  [default: demo]")
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="The model: see `resprout methods`.  [default: mf]")] = None,
-    method: Annotated[str | None, typer.Option(help="How it keeps to the budget.  [default: dense]")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="How it keeps to the budget.  [default: resprout; dense without one]")
+    ] = None,
     budget: Annotated[
         str | None, typer.Option(help="Share of the dense weights like 20%, or deployed bytes like 8MB.")
     ] = None,

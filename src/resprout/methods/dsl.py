@@ -17,7 +17,6 @@ from pydantic import Field
 from resprout.backbones.backbone import Backbone
 from resprout.budget import MemoryUse
 from resprout.errors import SettingsError
-from resprout.kernels.contract import ScoreBlocks
 from resprout.methods import method, packing
 from resprout.methods.method import Allowance, Hooks, Moment, Stage, first_left
 from resprout.methods.random import packed_stages
@@ -29,9 +28,9 @@ from resprout.tables.table import Table
 class Options(packing.PackedOptions):
     """Options of `dsl`."""
 
-    mask: Literal["random", "columns"] = Field(
+    mask: Literal["random", "columns", "mostly_columns"] = Field(
         "random",
-        description="where slots begin: at random, or 9 of 10 in the first columns of all rows, as in a narrow table",
+        description="where slots begin: at random, in first columns of all rows, as if narrow, or 9 of 10 there",
     )
     regrow_every: int | None = Field(
         None, ge=1, description="steps between two moves of the mask (dT); 2000, or less for at least 50 moves"
@@ -98,6 +97,8 @@ class Regrow(Hooks):
         groups = [tables] if self.options.scope == "joint" else [[table] for table in tables]
         for group in groups:
             self._move(group, int(share * sum(table.slots for table in group)), moment)
+        if not self.moved and self.options.grow == "gradient":
+            _check_growth(tables)
         for name, lived in self.network.named_buffers():
             lived |= torch.from_numpy(packed[name].stored.mask.view(np.uint8))
 
@@ -125,10 +126,7 @@ class Regrow(Hooks):
                 random_scores(table.shape, move_key(moment.seed, table.shape.name, moment.step), table.backend)
                 for table in tables
             ]
-        moved = move_slots(tables, scores, count)
-        if not moved and not self.moved:
-            _check_growth(tables, scores)
-        self.moved += moved
+        self.moved += move_slots(tables, scores, count)
 
     def memory(self, tables: Mapping[str, Table]) -> MemoryUse:
         """See `Hooks.memory`: while slots move, a second mask says which positions change."""
@@ -150,15 +148,14 @@ def _packed(tables: Mapping[str, Table]) -> dict[str, PackedTable]:
     return {name: table for name, table in tables.items() if isinstance(table, PackedTable)}
 
 
-def _check_growth(tables: Sequence[PackedTable], scores: Sequence[ScoreBlocks]) -> None:
-    """Raises SettingsError where no position outside the mask has a gradient: the mask would never move."""
-    for table, blocks in zip(tables, scores, strict=True):
-        for first, block in blocks():
+def _check_growth(tables: Sequence[PackedTable]) -> None:
+    """Raises SettingsError where no position of any table without a slot has a gradient: no mask would ever move."""
+    for table in tables:
+        for first, block in table.gradient_blocks():
             taken = flags(table.stored.mask[first : first + len(block)], block)
             if np.any(block[~taken]):
                 return
-    names = ", ".join(repr(table.shape.name) for table in tables)
     raise SettingsError(
-        f"dsl has nowhere to grow: no weight of table {names} without a slot has a gradient, "
-        "as where a column is empty in all tables; begin with another mask, or use method 'random' or 'narrow'"
+        "dsl has nowhere to grow: no weight without a slot has a gradient, as where a column is empty in all tables; "
+        "begin with method.mask = 'mostly_columns' or 'random', or use method 'narrow'"
     )

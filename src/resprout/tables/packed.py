@@ -10,7 +10,7 @@ from resprout.kernels.contract import F32, Backend, Mask, PackedRows, ScoreBlock
 from resprout.rng import stream_key
 from resprout.tables.initial import Start
 from resprout.tables.slots import SlotTable, row_starts
-from resprout.tables.table import aligned_empty, block_rows
+from resprout.tables.table import aligned_empty, block_rows, row_blocks
 from resprout.tables.update import Update
 
 
@@ -94,10 +94,6 @@ def flags(mask: Mask, block: F32) -> NDArray[np.bool_]:
     return bits.astype(bool)
 
 
-COLUMNS_SHARE = 0.9
-"""Of the slots that begin in first columns, where a mask begins so."""
-
-
 def random_scores(shape: Shape, key: int, backend: Backend) -> ScoreBlocks:
     """Uniform scores for every position of a table, the same for the same key, made block by block."""
     block = aligned_empty(block_rows(shape), shape.width)
@@ -111,13 +107,18 @@ def random_scores(shape: Shape, key: int, backend: Backend) -> ScoreBlocks:
     return blocks
 
 
-def column_scores(shape: Shape, slots: int, key: int, backend: Backend) -> ScoreBlocks:
-    """Scores whose largest are the first columns of all rows, for `COLUMNS_SHARE` of the slots, and random positions.
+def column_scores(shape: Shape) -> ScoreBlocks:
+    """Scores that are the larger the earlier the column."""
+    block = np.tile(np.arange(shape.width, 0, -1, dtype=np.float32), (block_rows(shape), 1))
+    return lambda: ((first, block[: last - first]) for first, last in row_blocks(shape))
 
-    Not the first columns alone: where a product of two tables has an empty column on both sides no gradient reaches it,
-    and nothing would ever grow there.
+
+def mostly_column_scores(shape: Shape, slots: int, key: int, backend: Backend) -> ScoreBlocks:
+    """Scores whose `slots` largest are the first columns of all rows, for nine tenths of them, and random positions.
+
+    Where scores of a model are products of two tables, a column that is empty in both has no gradient and stays empty.
     """
-    whole = int(COLUMNS_SHARE * slots / shape.rows)
+    whole = int(0.9 * slots / shape.rows)
     uniform = random_scores(shape, key, backend)
 
     def blocks() -> Iterator[tuple[int, F32]]:

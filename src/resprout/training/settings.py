@@ -104,7 +104,7 @@ class Settings:
         }
 
 
-_NAMED = {"backbone": "mf", "method": "dense"}
+_NAMED = ("backbone", "method")
 SECTIONS = ("data", "filter", "split", "backbone", "method", "budget", "training", "evaluation", "stages")
 _OF_STAGES = ("learning_rate", "network_rate", "decay", "final_rate")
 
@@ -145,12 +145,14 @@ def resolve(values: Mapping[str, Any]) -> Settings:
 
 
 def chosen_names(values: Mapping[str, Any]) -> dict[str, str]:
-    """The names of "backbone" and "method" that nested values choose, or leave at their defaults."""
-    sections = {section: values.get(section, {}) for section in _NAMED}
-    return {
-        section: str(content.get("name", _NAMED[section]) if isinstance(content, Mapping) else _NAMED[section])
-        for section, content in sections.items()
-    }
+    """The names of "backbone" and "method" that nested values choose, or leave at their defaults.
+
+    The default method is "dense", and "resprout" within a budget.
+    """
+    sections = {name: content if isinstance(content, Mapping) else {} for name, content in values.items()}
+    within = sections.get("budget", {}).get("limit") is not None
+    defaults = {"backbone": "mf", "method": "resprout" if within else "dense"}
+    return {name: str(sections.get(name, {}).get("name", default)) for name, default in defaults.items()}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
