@@ -29,7 +29,8 @@ def planned(budget, of="deployed", precision="auto"):
         ("5%", "deployed", ("bits3", 24)),  # 12.8 bytes, 10 taken
         ("2%", "deployed", ("bits2", 16)),  # 5.1 bytes, 5 taken
         ("50%", "training", ("float16", 64)),
-        ("17%", "training", ("int8", 64)),  # 130 bytes a row, of which float16 wants 132
+        ("17%", "training", ("float16", 63)),  # 130 bytes a row, 4 for the moment
+        ("10%", "training", ("int8", 64)),  # 76.8 bytes, of which float16 has 36 columns
         ("5%", "training", ("int8", 30)),  # 38.4 bytes a row, 8 for scale and moment
     ],
 )
@@ -50,8 +51,10 @@ def allowance_with_items(budget, interactions_of_item):
         ("10%", "deployed", None, ("items", "bits6", 64)),  # 76.8 bytes an item, against 3 bits a node
         ("10%", "deployed", True, ("train", "bits3", 64)),
         ("2%", "deployed", None, ("items", "bits2", 56)),  # 15.36 bytes an item
-        ("17%", "training", None, ("train", "int8", 64)),
-        ("5%", "training", None, ("items", "int8", 64)),  # 115.2 bytes an item, of which float16 has 55 columns
+        ("17%", "training", None, ("train", "float16", 63)),
+        ("10%", "training", None, ("items", "float16", 64)),
+        ("5%", "training", None, ("items", "float16", 55)),  # 115.2 bytes an item, of which int8 has all 64 columns
+        ("2%", "training", None, ("items", "int8", 38)),  # 46.1 bytes, of which float16 has 21
         ("100%", "deployed", False, ("items", "float16", 64)),  # whose tables are smaller than that
     ],
 )

@@ -21,8 +21,12 @@ from resprout.methods.quantised import DEPLOYED, ITEMS, Precision
 from resprout.tables.bits import BitsTable
 
 BITS = tuple(name for name in DEPLOYED if name.startswith("bits"))
-LOST = {"bits6": 0.00104, "bits5": 0.00349, "bits4": 0.01154, "bits3": 0.03744, "bits2": 0.1188, "bits1": 0.3634}
-"""The share of a normal weight's variance that rounding loses (Max 1960, table 2); of more bits hardly any."""
+LOST = {
+    **{"bits6": 0.00104, "bits5": 0.00349, "bits4": 0.01154, "bits3": 0.03744, "bits2": 0.1188, "bits1": 0.3634},
+    "int8": 0.035,
+}
+"""The share of a normal weight's variance that rounding loses (Max 1960, table 2); int8, which is rounded at random at
+each update, comes to what three bits come to (docs/decisions/0013)."""
 
 
 ITEMS_WORTH = 0.85
