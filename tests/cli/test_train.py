@@ -38,12 +38,23 @@ def test_train_ends_with_its_figures_and_the_next_commands(resprout, books_csv, 
     run = tmp_path / "run"
     ended = resprout("train", "--data", books_csv, "--epochs", 2, "--set", "backbone.width=8", "--out", run)
     assert ended.exit_code == 0, ended.output
+    assert re.search(
+        r"^tables +user: [0-9]+ x 8, 32 bits a weight *\n +item: [0-9]+ x 8, 32 bits", ended.stdout, re.MULTILINE
+    )
     result = result_of(run)
     assert f"test recall@20    {result['test']['recall@20']:.4f}" in ended.stdout
     assert "100.0 % of dense" in ended.stdout
     assert "of tables" in ended.stdout
     assert f"resprout recommend {run} --user ID" in ended.stdout
     assert f"resprout evaluate {run}" in ended.stdout
+
+
+def test_tables_of_slots_say_how_many_there_are(resprout, books_csv, tmp_path):
+    more = ("--budget", "50%", "--method", "random", "--set", "backbone.width=8", "--epochs", 1)
+    ended = resprout("train", "--data", books_csv, *more, "--out", tmp_path / "run")
+    assert re.search(
+        r"^tables +user: [0-9]+ x 8, 50 % of the weights, [0-9.]+ bits a weight with", ended.stdout, re.MULTILINE
+    )
 
 
 def test_progress_off_a_terminal_is_one_plain_line_an_evaluated_epoch(resprout, books_csv, tmp_path):

@@ -117,6 +117,9 @@ def test_result_has_the_promised_keys_and_keeps_to_the_budget(settings, tmp_path
         assert limit - slack < result["budget"]["deployed_bytes"] <= limit
     tables, _ = read_tensors(tmp_path / "run/model/tables.safetensors")
     assert sum(array.nbytes for array in tables.values()) == result["budget"]["deployed_bytes"]
+    (table,) = result["budget"]["tables"]
+    assert (table["slots"], table["deployed_bytes"]) == tuple(result["budget"][k] for k in ("slots", "deployed_bytes"))
+    assert (table["name"], table["rows"]) == (("item", 30) if "without users" in method else ("node", 70))
 
 
 def weights_of(folder):

@@ -43,6 +43,8 @@ def result_table(result: Mapping[str, Any]) -> Table:
             for metric, value in result["test"].items()
             if metric in main_metrics(result["test"])
         ),
+        # older results do not say
+        *(("tables" if k == 0 else "", _made_of(table)) for k, table in enumerate(budget.get("tables", ()))),
         ("deployed", f"{decimal(budget['deployed_bytes'])}, {share(result)} of dense"),
         ("peak in training", f"{decimal(cost['peak_table_bytes'])} of tables"),
         ("training time", f"{cost['train_seconds']:.1f} s"),
@@ -51,6 +53,14 @@ def result_table(result: Mapping[str, Any]) -> Table:
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def _made_of(table: Mapping[str, Any]) -> str:
+    weights, slots = table["rows"] * table["width"], table["slots"]
+    bits = f"{8 * table['deployed_bytes'] / max(1, slots):.3g} bits a weight"
+    if slots != weights:
+        bits = f"{100 * slots / weights:.3g} % of the weights, {bits} with the index"
+    return f"{table['name']}: {table['rows']:,} x {table['width']}, {bits}"
 
 
 def comparison_table(results: Sequence[Mapping[str, Any]]) -> Table:

@@ -126,6 +126,16 @@ def spent(
 def budget_use(model: Backbone, full: Sequence[Shape], budget: Budget | None) -> dict[str, Any]:
     """The `budget` part of `result.json`; `full` are the shapes of the dense tables."""
     dense_weights = sum(shape.weights for shape in full)
+    tables = [
+        {
+            "name": name,
+            "rows": table.shape.rows,
+            "width": table.shape.width,
+            "slots": table.slots,
+            "deployed_bytes": table.memory(training=False).total,
+        }
+        for name, table in model.tables.items()
+    ]
     slots = sum(table.slots for table in model.tables.values())
     return {
         "limit": None if budget is None else str(budget),
@@ -133,9 +143,10 @@ def budget_use(model: Backbone, full: Sequence[Shape], budget: Budget | None) ->
         "share": slots / dense_weights,
         "slots": slots,
         "dense_weights": dense_weights,
-        "deployed_bytes": sum(table.memory(training=False).total for table in model.tables.values()),
+        "deployed_bytes": sum(table["deployed_bytes"] for table in tables),
         "dense_bytes": sum(shape.dense_bytes for shape in full),
         "network_bytes": sum(array.nbytes for array in model.network_arrays().values()),
+        "tables": tables,
     }
 
 
