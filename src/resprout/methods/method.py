@@ -16,6 +16,9 @@ from resprout.budget import Budget, MemoryUse, Shape
 from resprout.errors import SettingsError
 from resprout.tables.table import Table
 
+ITEMS = "items"
+"""What a trained stage is called whose users have no rows, for it wants settings of its own."""
+
 
 class Options(BaseModel):
     """Options of a method that has none; a method adds its own fields."""

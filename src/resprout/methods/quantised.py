@@ -8,7 +8,7 @@ from pydantic import Field
 
 from resprout.budget import RowBytes
 from resprout.methods import method
-from resprout.methods.method import Allowance, Stage, first_left
+from resprout.methods.method import ITEMS, Allowance, Stage, first_left
 
 Precision = Literal["float16", "int8", "bits6", "bits5", "bits4", "bits3", "bits2", "bits1"]
 
@@ -23,9 +23,6 @@ DEPLOYED: Mapping[str, RowBytes] = {
     **{f"bits{bits}": partial(_plane_bytes, bits) for bits in range(6, 0, -1)},
 }
 """What a row takes."""
-
-ITEMS = "items"
-"""What a trained stage is called whose tables have no rows for users, for it wants settings of its own."""
 
 
 class Options(method.Options):

@@ -16,8 +16,8 @@ from pydantic import Field
 from resprout.budget import Budget
 from resprout.errors import BudgetExceeded
 from resprout.methods import method
-from resprout.methods.method import Allowance, Hooks, Moment, Stage, first_left
-from resprout.methods.quantised import DEPLOYED, ITEMS, Precision
+from resprout.methods.method import ITEMS, Allowance, Hooks, Moment, Stage, first_left
+from resprout.methods.quantised import DEPLOYED, Precision
 from resprout.tables.bits import BitsTable
 
 BITS = tuple(name for name in DEPLOYED if name.startswith("bits"))
