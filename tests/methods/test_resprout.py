@@ -1,11 +1,17 @@
 """How many columns a budget is, and of how many bits."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
 from resprout.budget import Budget, Shape
 from resprout.errors import BudgetExceeded, SettingsError
-from resprout.methods.method import Allowance, all_stages
+from resprout.kernels.select import choose
+from resprout.methods.method import Allowance, Hooks, Moment, all_stages
 from resprout.methods.resprout import Options, Resprout
+from resprout.tables.build import build_tables
+from resprout.tables.initial import Start
 
 SHAPES = (Shape("user", 1000, 64), Shape("item", 500, 64))
 
@@ -83,3 +89,22 @@ def test_a_budget_without_room_for_a_column():
         planned("0.5%")
     with pytest.raises(BudgetExceeded, match="no column left"):
         planned("1.5%", precision="int8")
+
+
+def test_rounding_that_begins_late():
+    """Losses read float16 weights up to the share, the rest of the world rounded ones."""
+    method = Resprout(Options(precision="bits2", round_at=0.4))
+    (stage,) = all_stages(method, Allowance(SHAPES, None))
+    tables = build_tables(SHAPES, stage.storage, (), Start("normal", 0.1, 0), False, choose().backend)
+    levels = {name: len(np.unique(np.abs(table.read_range(0, 1)))) for name, table in tables.items()}
+    assert levels == {"user": 2, "item": 2}
+    hooks, read = method.hooks(stage), {}
+    for step in (4, 5):
+        moment = Moment(0, step, 10, 0, SimpleNamespace(tables=tables), lambda factor: None)
+        hooks.before_batch(moment)
+        read[step] = {name: len(np.unique(np.abs(table.read_range(0, 1)))) for name, table in tables.items()}
+        hooks.after_update(moment)
+        assert {name: len(np.unique(np.abs(table.read_range(0, 1)))) for name, table in tables.items()} == levels
+    assert min(read[4].values()) > 30
+    assert read[5] == levels
+    assert type(Resprout(Options(precision="bits2")).hooks(stage)) is Hooks

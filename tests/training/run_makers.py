@@ -37,6 +37,7 @@ METHODS = {
     "quantised, float16, narrow": ["budget.limit=20%", "method.precision=float16"],
     "resprout": ["budget.limit=20%"],
     "resprout, without users": ["budget.limit=8%", "method.user_rows=false"],
+    "resprout, rounded late": ["budget.limit=15%", "method.precision=bits3", "method.round_at=0.5"],
     "resprout, int8": ["budget.limit=20%", "budget.of=training", "method.precision=int8"],
     "dsl, random, joint": [
         "budget.limit=1800B",

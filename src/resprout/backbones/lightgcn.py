@@ -15,7 +15,7 @@ from resprout.data.batches import Batches, Sampling, TripletBatches, Triplets
 from resprout.data.graph import links_of_users, normalised_graph
 from resprout.data.histories import Histories
 from resprout.evaluation.evaluate import Scorer
-from resprout.kernels.contract import I32, Links
+from resprout.kernels.contract import F32, I32, Links
 from resprout.tables import autograd
 from resprout.tables.smoothing import ItemSmoothing, NodeSmoothing, Smoothing
 from resprout.tables.table import Table
@@ -122,13 +122,21 @@ class LightGCN(backbone.Backbone):
         smoothed = self.smoothing.all_rows(table.stored, table.shape.width, table.backend)
         users, items = smoothed[:n_users], smoothed[n_users:]
         if isinstance(self.smoothing, ItemSmoothing) and known is not None:
-            untrained = known.counts > 0
-            untrained[:n_users] &= self.histories.counts == 0
-            new = np.flatnonzero(untrained)
-            links = Links(*links_of_users(known, new, self.histories))
-            users = np.concatenate([users, np.zeros((known.n_users - n_users, table.shape.width), np.float32)])
-            users[new] = self.smoothing.users_by(links, table.stored, table.shape.width, table.backend)
+            users = self._with_new(users, known, self.smoothing)
         return DotScorer(users, directions(items) if self.options.cosine else items)
+
+    def _with_new(self, users: F32, known: Histories, smoothing: ItemSmoothing) -> F32:
+        """Users' rows, and those of users with a history that training has not seen."""
+        n_users, table = self.histories.n_users, self.table
+        is_new = known.counts > 0
+        is_new[:n_users] &= self.histories.counts == 0
+        new = np.flatnonzero(is_new)
+        if known.n_users == n_users and not len(new):
+            return users
+        users = np.concatenate([users, np.zeros((known.n_users - n_users, table.shape.width), np.float32)])
+        links = Links(*links_of_users(known, new, self.histories))
+        users[new] = smoothing.users_by(links, table.stored, table.shape.width, table.backend)
+        return users
 
     def _stored(self, nodes: I32) -> I32:
         """The rows of these nodes that the table has."""

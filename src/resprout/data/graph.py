@@ -46,10 +46,11 @@ def links_of_users(
 
     trained: the histories of the graph, whose items' degrees count.
     """
-    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(histories.counts[users])])
+    counts = histories.counts[users]
     items = np.concatenate([np.zeros(0, np.int32), *(histories.of(int(user)) for user in users)])
-    degrees = np.bincount(trained.items, minlength=trained.n_items)[items], np.repeat(np.diff(starts), np.diff(starts))
-    return starts, items, (1 / np.sqrt(np.maximum(degrees[0], 1) * degrees[1])).astype(np.float32)
+    item_degrees = np.maximum(np.bincount(trained.items, minlength=trained.n_items), 1)
+    weights = 1 / np.sqrt(np.repeat(counts, counts) * item_degrees[items])
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]), items, weights.astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)

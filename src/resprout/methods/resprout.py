@@ -1,5 +1,7 @@
 """Resprout: rows of few bits that are trained as they are deployed, so that nearly all of the budget is weights.
 
+Where a graph can make users of their items, and that is worth more than rows of their own, users have none.
+
 What a dense table holds in training is mostly not its weights: Adam keeps two float32 moments for each of them. Here a
 row has one second moment and none of first order. Weights are int8 (with a scale a row) or float16, which updates round
 up or down at random so that small ones are not lost (Gupta et al., ICML 2015, section 3.1); or they have 1 to 6 bits,
@@ -22,9 +24,9 @@ from resprout.tables.bits import BitsTable
 
 BITS = tuple(name for name in DEPLOYED if name.startswith("bits"))
 LOST = {
-    **{"bits6": 0.00104, "bits5": 0.00349, "bits4": 0.01154, "bits3": 0.03744, "bits2": 0.1188, "bits1": 0.3634},
+    "bits6": 0.00104, "bits5": 0.00349, "bits4": 0.01154, "bits3": 0.03744, "bits2": 0.1188, "bits1": 0.3634,
     "int8": 0.035,
-}
+}  # fmt: skip
 """The share of a normal weight's variance that rounding loses (Max 1960, table 2); int8, which is rounded at random at
 each update, comes to what three bits come to (docs/decisions/0013)."""
 
@@ -67,7 +69,7 @@ class Plan:
 
         The exponent is where 40 columns of 3 bits and 64 of 2 are as good (docs/decisions/0012).
         """
-        columns = sum(self.widths) / max(1, len(self.widths))
+        columns = sum(self.widths) / len(self.widths)
         return columns * (1 - LOST.get(self.precision, 0)) ** 6 * (1 if self.user_rows else ITEMS_WORTH)
 
 
@@ -76,7 +78,7 @@ class Resprout(method.Method):
 
     Options = Options
     summary = "a table of 2 to 16 bits a weight, trained as it is deployed, with one moment a row"
-    cost = "1, or its width by the full width"
+    cost = "1 or less: its width by the full width, and half of that without rows for users"
     stages_at_some_budgets = (ITEMS,)
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
@@ -96,14 +98,14 @@ class Resprout(method.Method):
         items_do = allowance.shapes_without_users and allowance.interactions_of_item >= MANY_INTERACTIONS
         if wanted is False or (wanted is None and allowance.budget and items_do):
             forms[False] = allowance.without_users()
-        plans, refusal = [], BudgetExceeded("no precision")
+        plans, refusal = [], None
         for rows, its in forms.items():
             for precision in self._precisions(its.budget):
                 try:
                     plans.append(Plan(precision, self._widths(its, precision), rows))
                 except BudgetExceeded as error:
                     refusal = error
-        if not plans:
+        if refusal is not None and not plans:
             raise refusal
         return max(plans, key=lambda plan: plan.worth)
 
