@@ -30,8 +30,8 @@ class Options(losses.Options):
 class LightGCN(backbone.Backbone):
     """Score = product of a user's and an item's smoothed row.
 
-    In the form without user rows the graph makes users of their items alone (Wu et al., "Inductive Embedding Model",
-    SIGIR 2022, without its templates and normalisation): its table is "item" instead of "node".
+    In the form without rows for users its table is "item" instead of "node", and the graph makes users of their items
+    (the idea of INMO, Wu et al., SIGIR 2022, whose users are sums of template items).
     """
 
     Options = Options
