@@ -38,7 +38,7 @@ def cluster(monkeypatch):
 def test_a_study_whose_worker_is_killed_equals_one_on_this_machine(cluster, study_file, tmp_path):
     file = study_file(GRID)
     study = read_study(file)
-    here, there = StudyFolder(tmp_path / "here"), StudyFolder(tmp_path / "there")
+    here, there = StudyFolder(tmp_path / "a" / "here"), StudyFolder(tmp_path / "b" / "there")  # not beside each other
     for folder in (here, there):
         folder.claim(study, file.read_text())
     run_study(study, here, Processes(here, 2, threads=1), lambda _: None)

@@ -46,7 +46,10 @@ class Options(method.Options):
         "and, where bytes of training count, float16 or int8",
     )
     round_at: float | None = Field(
-        None, ge=0, le=1, description="of 1 to 6 bits: share of the steps after which training reads rounded weights; 0"
+        None,
+        ge=0,
+        le=1,
+        description="of 1 to 6 bits: share of the steps after which training reads rounded ones; if not given all do",
     )
     user_rows: bool | None = Field(
         None,
