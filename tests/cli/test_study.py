@@ -46,6 +46,36 @@ def test_a_study_is_run_shown_and_compared(resprout, study, tmp_path, trained):
     assert "epochs" not in both.stdout  # it follows the method
 
 
+def test_a_study_goes_on_elsewhere_with_what_was_kept_beside_its_file(resprout, study, tmp_path):
+    out, kept = tmp_path / "runs" / "out", study.parent / "kept" / "books.jsonl"
+    first = resprout("study", "run", study, "--out", out, "--where", "training.seed=0")
+    assert resprout("study", "keep", out, kept).stdout == f"2 of 2 runs are new in {kept}\n"
+    assert resprout("study", "keep", out, kept).stdout == f"0 of 2 runs are new in {kept}\n"
+    shutil.rmtree(tmp_path / "runs")
+    again = resprout("study", "run", study, "--out", out, "--where", "training.seed=0")
+    assert (again.exit_code, again.stdout) == (0, first.stdout)
+    shutil.rmtree(tmp_path / "runs")
+    one = next(iter(sorted(json.loads(line)["key"] for line in kept.read_text().splitlines())))
+    kept.write_text("".join(line for line in kept.read_text().splitlines(True) if one in line))
+    rest = resprout("study", "run", study, "--out", out, "--where", "training.seed=0", "--kept", kept)
+    assert rest.stderr.startswith("1 runs were there already\n")
+    assert rest.exit_code == 0
+    for command in (("recommend", "--user", "u1"), ("evaluate",), ("report",)):
+        refused = resprout(command[0], out / one, *command[1:])
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert "was kept without its model: train it again with" in refused.stderr
+
+
+def test_kept_runs_that_are_not_there_are_refused(resprout, study, tmp_path):
+    refused = resprout("study", "run", study, "--out", tmp_path / "out", "--kept", tmp_path / "none.jsonl")
+    assert refused.exit_code == 2
+    assert "none.jsonl: there is no such file; `resprout study keep` makes one" in refused.stderr
+    assert not (tmp_path / "out").exists()
+    refused = resprout("study", "keep", tmp_path, tmp_path / "kept.jsonl")
+    assert refused.exit_code == 2
+    assert "is not the folder of a study" in refused.stderr
+
+
 def test_a_run_that_fails_makes_exit_code_1_and_the_others_go_on(resprout, study, tmp_path):
     grid = '[[grid]]\naxes = { "method.name" = ["narrow", "dsl"] }\nset = { "budget.limit" = "500B" }\n'
     study.write_text(study.read_text().partition("[[grid]]")[0] + grid)

@@ -11,6 +11,7 @@ from resprout.reports.comparison import overview
 from resprout.reports.plots import Axis
 from resprout.study.panels import Panel
 from resprout.study.results import Group, Outcome
+from resprout.training.folder import RunFolder
 
 DENSE = 1000
 
@@ -35,7 +36,7 @@ def group(folder, method="dense", slots=DENSE, recall=(0.4,), losses=(), **setti
                 "macs_executed_inference": 10 * slots,
             },
         }
-        runs.append(Outcome(folder, point, result))
+        runs.append(Outcome(RunFolder(folder), point, result))
     if losses:
         folder.mkdir()
         lines = [

@@ -8,6 +8,7 @@ from resprout.reports.significance import Comparison
 from resprout.reports.verdicts import verdicts
 from resprout.study.panels import Panel
 from resprout.study.results import Group, Outcome
+from resprout.training.folder import RunFolder
 
 
 def group(method, training=1.0, inference=1.0, memory=1.0, slots=100, epochs=10):
@@ -17,7 +18,7 @@ def group(method, training=1.0, inference=1.0, memory=1.0, slots=100, epochs=10)
         "cost": {"macs_executed_training": training, "macs_executed_inference": inference, "peak_table_bytes": memory},
         "epochs": {"chosen": epochs},
     }
-    return Group({}, [Outcome(Path(method), {}, result)])
+    return Group({}, [Outcome(RunFolder(Path(method)), {}, result)])
 
 
 @pytest.mark.parametrize(

@@ -52,9 +52,9 @@ def _measured(folder: Any, part: str) -> dict[str, float]:
             f"{folder.path} was trained again on train and validation data (--refit): "
             "measured on validation data, it would be measured on what it has learnt"
         )
-    dataset = load_dataset(settings)
-    split = Split.load(folder.path, dataset.interactions)
-    return measure(model_of(load_model(folder.model)), split, part, settings.evaluation)
+    model = model_of(load_model(folder.deployed()))
+    split = Split.load(folder.path, load_dataset(settings).interactions)
+    return measure(model, split, part, settings.evaluation)
 
 
 def _show(part: str, found: dict[str, float], recorded: dict[str, float], agree: bool) -> None:

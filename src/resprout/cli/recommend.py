@@ -99,7 +99,7 @@ def _opened(folder: Path) -> "Recommender":
     from resprout.training.folder import RunFolder
 
     if not (folder / MANIFEST).exists():
-        RunFolder(folder).read_result()
+        folder = RunFolder(folder).deployed()
     return Recommender.open(folder)
 
 

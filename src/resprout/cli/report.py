@@ -33,6 +33,7 @@ def report(
         raise SettingsError(f"reports need {error.name}: pip install 'resprout[reports]'") from error
     if len(runs) == 1 and not StudyFolder(runs[0]).plan.exists():
         run = RunFolder(runs[0])
+        run.deployed()
         title, sections = of_run.title_of(run.read_result()), of_run.sections_of(Measured(run))
     else:
         outcomes = outcomes_of(runs)

@@ -31,16 +31,25 @@ def run(
         list[str] | None,
         typer.Option(metavar="SECTION.KEY=VALUE", help="Only runs that have it; of one key, any of several values."),
     ] = None,
+    kept: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE.jsonl", help="Runs that ended elsewhere.  [default: kept/*.jsonl beside FILE.toml]"),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The quick form that the file describes.")] = False,
 ) -> None:
     """Train what is left of a study; exit code 1 if any of its runs failed."""
     from resprout.errors import SettingsError
     from resprout.study.folder import StudyFolder
+    from resprout.study.kept import KeptRuns
     from resprout.study.runner import run_study
     from resprout.study.spec import part_of, read_study
 
     study = read_study(file, quick)
-    folder = StudyFolder(out or Path("runs") / "studies" / study.name)
+    kept = sorted((file.parent / "kept").glob("*.jsonl")) if kept is None else kept
+    for path in kept:
+        if not path.is_file():
+            raise SettingsError(f"--kept {path}: there is no such file; `resprout study keep` makes one")
+    folder = StudyFolder(out or Path("runs") / "studies" / study.name, KeptRuns(kept))
     if not study.runs:
         raise SettingsError(f"study {file}: its grids have no runs")
     chosen = part_of(study, where or [])
@@ -55,6 +64,23 @@ def run(
         typer.echo(f"failed: {failure.run.label}: {failure.message} ({folder.log(failure.run.key)})", err=True)
     if progress.failed:
         raise typer.Exit(1)
+
+
+@app.command("keep")
+def keep(
+    folder: Annotated[Path, typer.Argument(metavar="STUDY", help="The folder of a study.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.jsonl", help="Runs are added to those that it has.")],
+) -> None:
+    """Keep what has come out of a study, without models, in a file from which it can go on elsewhere."""
+    from resprout.errors import RunError
+    from resprout.study.folder import StudyFolder
+    from resprout.study.kept import keep_runs
+
+    study = StudyFolder(folder)
+    if not study.plan.exists():
+        raise RunError(f"{folder} is not the folder of a study: it has no plan.json")
+    ended = study.ended_runs()
+    typer.echo(f"{keep_runs(ended, file)} of {len(ended)} runs are new in {file}")
 
 
 @app.command("show")

@@ -6,16 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.filesize import decimal
 
-from resprout.data import Dataset
 from resprout.evaluation.evaluate import UserMetrics
 from resprout.evaluation.ranking import main_metrics
-from resprout.reports.measured import Measured
 from resprout.reports.significance import Comparison, compared
 from resprout.reports.tables import Cell, Table, marked
 from resprout.study.panels import Panel
-from resprout.study.results import Group, Outcome, heads
-from resprout.training.folder import RunFolder
-from resprout.training.prepare import load_dataset
+from resprout.study.results import Group, heads
 
 _OF_DENSE = {
     "weights": ("budget", "slots"),
@@ -80,8 +76,7 @@ def differences(panel: Panel) -> list[Comparison | None]:
     common = sorted(set.intersection(*(set(runs) for runs in by_seed)))
     if len(groups) < 2 or not common or not monitor.startswith(("recall@", "ndcg@")):
         return [None] * len(groups)
-    datasets: dict[str, Dataset] = {}
-    values = [_over_seeds([_per_user(runs[seed], monitor, datasets) for seed in common], monitor) for runs in by_seed]
+    values = [_over_seeds([runs[seed].run.read_users() for seed in common], monitor) for runs in by_seed]
     own = next(k for k, group in enumerate(groups) if group is panel.reference)
     if len({len(one) for one in values}) != 1:  # not the same users
         return [None] * len(groups)
@@ -94,12 +89,3 @@ def _over_seeds(measured: Sequence[UserMetrics], monitor: str) -> NDArray[np.flo
     values = [one.values[monitor] for one in measured]
     same = all(np.array_equal(one.users, measured[0].users) for one in measured)
     return np.mean(values, 0) if same else np.concatenate(values)
-
-
-def _per_user(outcome: Outcome, monitor: str, datasets: dict[str, Dataset]) -> UserMetrics:
-    run = RunFolder(outcome.folder)
-    settings = run.settings()
-    key = f"{settings.sections['data']}{settings.sections['filter']}"
-    if key not in datasets:
-        datasets[key] = load_dataset(settings)
-    return Measured(run, datasets[key]).per_user(int(monitor.partition("@")[2]))

@@ -11,7 +11,6 @@ from resprout.reports.plots import Axis, Plot
 from resprout.reports.tables import Cell, Table
 from resprout.study.panels import Panel
 from resprout.study.results import Group
-from resprout.training.folder import RunFolder
 
 _MOST_LINES = 8
 _Points = dict[str, list[tuple[float, float]]]
@@ -115,7 +114,7 @@ def losses(panel: Panel) -> Iterator[Plot]:
 
 def _loss_curve(group: Group) -> tuple[list[float], list[float]]:
     """Of its last stage, before any refit."""
-    first = [record for record in RunFolder(group.runs[0].folder).records() if record["phase"] == "train"]
+    first = [record for record in group.runs[0].run.records() if record["phase"] == "train"]
     last = [record for record in first if record["stage"] == first[-1]["stage"]]
     return [record["epoch"] for record in last], [record["loss"] for record in last]
 
@@ -128,7 +127,10 @@ def slots_by_popularity(panel: Panel) -> tuple[Table, list[Plot]] | None:
     rows: list[list[Cell]] = []
     by_table: dict[str, tuple[list[str], dict[str, _Series]]] = {}
     for group in panel.groups:
-        measured = Measured(RunFolder(group.runs[0].folder))
+        of_seed = next((one for one in group.runs if one.run.model.exists()), None)
+        if of_seed is None:  # kept without its model
+            continue
+        measured = Measured(of_seed.run)
         for name, (slots, degrees) in measured.slots().items():
             groups = popularity_groups(degrees)
             shares = [100 * float(slots[one].mean()) / measured.model.tables[name].shape.width for one in groups]

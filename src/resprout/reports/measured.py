@@ -1,4 +1,4 @@
-"""What a report reads from a run besides its result: metrics of single users, and where its slots are."""
+"""What a report reads from the model of a run: where its slots are."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from resprout.artifact.format import load_model
 from resprout.backbones.backbone import Backbone
-from resprout.data import Dataset, Split
-from resprout.evaluation.evaluate import UserMetrics, evaluate_per_user
+from resprout.data import Split
 from resprout.kernels.contract import MaskedRows, PrefixRows
 from resprout.serving.recommender import model_of
 from resprout.training.folder import RunFolder
@@ -23,10 +22,9 @@ GROUPS = 5
 
 @dataclass(frozen=True)
 class Measured:
-    """A run that has ended, its model loaded when it is asked for. dataset: that of its settings, if it is at hand."""
+    """A run that has ended, its model and split loaded when they are asked for."""
 
     run: RunFolder
-    dataset: Dataset | None = None
 
     @cached_property
     def settings(self) -> Settings:
@@ -36,19 +34,12 @@ class Measured:
     @cached_property
     def model(self) -> Backbone:
         """The deployed model."""
-        return model_of(load_model(self.run.model))
+        return model_of(load_model(self.run.deployed()))
 
     @cached_property
     def split(self) -> Split:
         """Its parts of the data."""
-        dataset = self.dataset or load_dataset(self.settings)
-        return Split.load(self.run.path, dataset.interactions)
-
-    def per_user(self, cutoff: int) -> UserMetrics:
-        """Recall and NDCG of each user on the test part, all items ranked."""
-        known = self.split.known("test").histories()
-        held_out = self.split.test.histories()
-        return evaluate_per_user(self.model.scorer(known), held_out, known, (cutoff,), ("recall", "ndcg"))
+        return Split.load(self.run.path, load_dataset(self.settings).interactions)
 
     def slots(self) -> Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """For each table whose rows differ in it: weights of each row, and how many interactions the row has."""

@@ -85,13 +85,13 @@ def _quality(result: dict[str, Any]) -> Table:
 def _by_activity(measured: Measured) -> Section:
     cutoffs = measured.settings.evaluation.cutoffs
     cutoff = max((k for k in cutoffs if k <= 20), default=min(cutoffs))
-    users = measured.per_user(cutoff)
+    users = measured.run.read_users()
     activity = measured.split.known("test").histories().counts[users.users]
     groups = popularity_groups(activity)
     labels = group_labels(activity, groups)
     series = {
-        name.upper().replace("RECALL", "Recall"): [float(values[group].mean()) for group in groups]
-        for name, values in users.values.items()
+        f"{head}@{cutoff}": [float(users.values[f"{name}@{cutoff}"][group].mean()) for group in groups]
+        for name, head in (("recall", "Recall"), ("ndcg", "NDCG"))
     }
     rows = [
         [Cell(name), Cell(f"{len(group):,}"), *(Cell(f"{values[k]:.4f}") for values in series.values())]

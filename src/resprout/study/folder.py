@@ -13,6 +13,7 @@ import tomli_w
 
 from resprout.artifact.files import read_json, write_json, write_text
 from resprout.errors import RunError
+from resprout.study.kept import KeptRuns
 from resprout.study.spec import PlannedRun, Study
 from resprout.training.folder import RunFolder
 
@@ -20,8 +21,9 @@ from resprout.training.folder import RunFolder
 class StudyFolder:
     """The paths of a study's folder."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, kept: KeptRuns | None = None) -> None:
+        """kept: runs that have ended elsewhere."""
+        self.path, self._kept = path, kept or KeptRuns()
         self.plan = path / "plan.json"
         self.stages = path / "stages"
 
@@ -52,19 +54,29 @@ class StudyFolder:
         write_json(self.plan, {**plan, "runs": [*plan["runs"], *new]})
 
     def ended(self, key: str) -> bool:
-        """Whether a run has ended here; or in a study beside this one, from which it is then copied."""
+        """Whether a run has ended here; or beside this study or elsewhere, from where it is then taken over."""
         own = self.run(key)
         if own.path.exists():
             return own.result.exists()
-        for other in sorted(self.path.parent.glob(f"*/{key}")):
-            if RunFolder(other).result.exists() and StudyFolder(other.parent).plan.exists():
-                copy = self.path / f"{key}.copy"  # its name while it is not whole
-                shutil.rmtree(copy, ignore_errors=True)
-                shutil.copytree(other, copy)
-                copy.rename(own.path)
-                write_text(self.log(key), f"taken over from {other}\n")
-                return True
-        return False
+        beside = (RunFolder(other) for other in sorted(self.path.parent.glob(f"*/{key}")))
+        other = next(
+            (one for one in beside if one.result.exists() and StudyFolder(one.path.parent).plan.exists()), None
+        )
+        if other is None and key not in self._kept:
+            return False
+        copy = self.path / f"{key}.copy"  # its name while it is not whole
+        shutil.rmtree(copy, ignore_errors=True)
+        if other is not None:
+            shutil.copytree(other.path, copy)
+        else:
+            self._kept.restore(key, copy)
+        copy.rename(own.path)
+        write_text(self.log(key), f"taken over from {other.path if other else 'kept runs, without its model'}\n")
+        return True
+
+    def ended_runs(self) -> dict[str, RunFolder]:
+        """The planned runs that have ended here, by key."""
+        return {key: run for key in self.keys() if (run := self.run(key)).result.exists()}
 
     def train_arguments(self, run: PlannedRun) -> list[str]:
         """Arguments of `resprout` that begin a run or go on with it; what is left of a false start is removed."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from resprout.study.results import Group, Outcome, groups_of, telling
-from resprout.training.folder import RunFolder
 
 _TASK = ("data.", "filter.", "split.", "evaluation.", "training.monitor", "backbone.name")
 _MODEL = ("backbone.width", "backbone.hops")
@@ -79,5 +78,5 @@ def _panel(outcomes: Sequence[Outcome], keys: Sequence[str]) -> Panel:
         and first.point[key] is not None
     ]
     title = ", ".join([_name(first), *told])
-    monitor = RunFolder(first.folder).settings().training.monitor
+    monitor = first.run.settings().training.monitor
     return Panel(title, monitor, groups_of(outcomes))

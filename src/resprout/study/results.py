@@ -18,9 +18,9 @@ METHOD, BUDGET = "method.name", "budget.limit"
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run that has ended: its folder, what tells it from others, by key, and the content of its result.json."""
+    """A run that has ended: what tells it from others, by key, and the content of its result.json."""
 
-    folder: Path
+    run: RunFolder
     point: Mapping[str, Any]
     result: Mapping[str, Any]
 
@@ -71,7 +71,7 @@ def outcomes_of(folders: Sequence[Path]) -> list[Outcome]:
     for folder in folders:
         study = StudyFolder(folder)
         if study.plan.exists():
-            ended = [run for run in map(study.run, study.keys()) if run.result.exists()]
+            ended = list(study.ended_runs().values())
         else:
             ended = [RunFolder(folder)]
             ended[0].read_result()
@@ -81,7 +81,7 @@ def outcomes_of(folders: Sequence[Path]) -> list[Outcome]:
     settings = {path: _flat(run.settings().sections) for path, run in found.items()}
     differing = _differing(list(settings.values()))
     return [
-        Outcome(path, {key: settings[path].get(key) for key in differing}, run.read_result())
+        Outcome(run, {key: settings[path].get(key) for key in differing}, run.read_result())
         for path, run in found.items()
     ]
 

@@ -1,6 +1,7 @@
 """A run folder: the interface to everything that comes after a training.
 
-run.toml (all settings, resolved), environment.json, split.safetensors, metrics.jsonl, checkpoint/, model/, result.json.
+run.toml (all settings, resolved), environment.json, split.safetensors, metrics.jsonl, checkpoint/, model/,
+users.safetensors (test metrics of single users, where all items are ranked), result.json.
 .lock is there while it is trained, and may stay.
 """
 
@@ -15,15 +16,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tomli_w
 from filelock import FileLock, Timeout
 
 from resprout import __version__
-from resprout.artifact.files import write_json, write_text
+from resprout.artifact.files import read_tensors, write_json, write_tensors, write_text
 from resprout.errors import RunError
+from resprout.evaluation.evaluate import UserMetrics
 from resprout.kernels import select
 from resprout.training.settings import Settings, resolve
 
+_USER = "user"
 _LIBRARIES = ("numpy", "numba", "torch", "pyarrow", "safetensors", "pydantic")
 
 
@@ -37,6 +41,7 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
         self.checkpoint = path / "checkpoint"
         self.model = path / "model"
+        self.users = path / "users.safetensors"
         self.result = path / "result.json"
 
     def claim(self, settings: Settings) -> None:
@@ -85,6 +90,26 @@ class RunFolder:
     def records(self) -> list[dict[str, Any]]:
         """What was written down of each epoch, in order."""
         return [json.loads(line) for line in self.metrics.read_text("utf-8").splitlines()]
+
+    def write_users(self, metrics: UserMetrics) -> None:
+        """Writes the test metrics of single users, rounded to float32."""
+        values = {name: values.astype(np.float32) for name, values in metrics.values.items()}
+        write_tensors(self.users, {_USER: metrics.users, **values}, {})
+
+    def read_users(self) -> UserMetrics:
+        """The test metrics of single users; RunError if the run has none."""
+        arrays, _ = read_tensors(self.users)
+        return UserMetrics(arrays.pop(_USER), {name: values.astype(np.float64) for name, values in arrays.items()})
+
+    def deployed(self) -> Path:
+        """The folder of its model; RunError if the run has not ended, or has been kept without it."""
+        self.read_result()
+        if not self.checkpoint.exists() and not self.model.exists():
+            raise RunError(
+                f"run {self.path} was kept without its model: train it again with `resprout train --config "
+                f"{self.settings_file} --no-recipe --out` and a new folder"
+            )
+        return self.model
 
     def read_result(self) -> dict[str, Any]:
         """The content of result.json; RunError if the run has not ended."""

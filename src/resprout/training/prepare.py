@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from resprout import catalog, data
 from resprout.data.histories import Histories
 from resprout.errors import SettingsError
-from resprout.evaluation.evaluate import Scorer, evaluate
+from resprout.evaluation.evaluate import Scorer, UserMetrics, evaluate_per_user
 from resprout.evaluation.sampled import evaluate_sampled
 from resprout.training.loop import Metrics
 from resprout.training.settings import EvaluationSettings, Settings
@@ -75,11 +75,25 @@ class Ranks(Protocol):
 
 def measure(model: Ranks, split: data.Split, of: str, settings: EvaluationSettings) -> Metrics:
     """Metrics on the validation or test part; what the user interacted with before that part is not ranked."""
-    held_out = split.validation if of == "validation" else split.test
+    if settings.protocol == "full":
+        users = measure_users(model, split, of, settings)
+        return {} if users is None else users.means()
+    held_out = _held_out(split, of)
     if len(held_out) == 0:
         return {}
     known = split.known(of).histories()
-    if settings.protocol == "sampled":
-        lists = held_out.histories(), known
-        return evaluate_sampled(model.scorer(known), *lists, settings.cutoffs, settings.sampled_negatives, split.seed)
-    return evaluate(model.scorer(known), held_out.histories(), known, settings.cutoffs)
+    lists = held_out.histories(), known
+    return evaluate_sampled(model.scorer(known), *lists, settings.cutoffs, settings.sampled_negatives, split.seed)
+
+
+def measure_users(model: Ranks, split: data.Split, of: str, settings: EvaluationSettings) -> UserMetrics | None:
+    """Metrics of single users on the validation or test part, all items ranked; None if nothing is held out."""
+    held_out = _held_out(split, of)
+    if len(held_out) == 0:
+        return None
+    known = split.known(of).histories()
+    return evaluate_per_user(model.scorer(known), held_out.histories(), known, settings.cutoffs)
+
+
+def _held_out(split: data.Split, of: str) -> data.Interactions:
+    return split.validation if of == "validation" else split.test

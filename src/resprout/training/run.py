@@ -24,7 +24,7 @@ from resprout.training.folder import RunFolder
 from resprout.training.loop import Metrics, Progress, Task, moment_of, train
 from resprout.training.observers import MetricsFile, Observer, Observers
 from resprout.training.optimizer import Optimizer
-from resprout.training.prepare import Prepared, load_dataset, measure, prepare
+from resprout.training.prepare import Prepared, load_dataset, measure, measure_users, prepare
 from resprout.training.settings import Settings
 from resprout.training.shared import SharedStages, digest, stage_key
 
@@ -216,7 +216,7 @@ class _Run:
         if self.settings.training.refit:
             model = self._trained_model(Part("refit", trained.part.stage))
         costs = cost.ledger(model, [(each.part.phase, each.part.stage, each.spent) for each in done])
-        metrics = {"validation": validation, "test": self._evaluate(model, of="test")}
+        metrics = {"validation": validation, "test": self._test(model)}
         save_model(self.folder.model, self._parts(model, self._settings_of(trained.part.stage)))
         # a last stage may only cut or round
         longest = [each for each in done if each.part.phase == "train" and each.spent.progress.epochs]
@@ -293,6 +293,16 @@ class _Run:
     def _batches(self, model: Backbone) -> Batches:
         settings = self.settings.training
         return model.batches(settings.batch_size, settings.seed, settings.sampling)
+
+    def _test(self, model: Backbone) -> Metrics:
+        """Metrics on the test part; where all items are ranked, those of single users are written, too."""
+        if self.settings.evaluation.protocol != "full":
+            return self._evaluate(model, of="test")
+        users = measure_users(model, self.prepared.split, "test", self.settings.evaluation)
+        if users is None:
+            return {}
+        self.folder.write_users(users)
+        return users.means()
 
     def _evaluate(self, model: Backbone, of: str) -> Metrics:
         return measure(model, self.prepared.split, of, self.settings.evaluation)

@@ -1,0 +1,101 @@
+"""Ended runs in a file that outlives their folders, for a study that goes on elsewhere: what its reports need.
+
+JSON Lines, a run each, in the order of their keys: settings, environment, records by epoch, result, and the monitored
+metric of single users. What is not kept is the model, and with it where its slots are.
+"""
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+from numpy.typing import NDArray
+
+from resprout.artifact.files import read_json, write_json, write_text
+from resprout.errors import RunError
+from resprout.evaluation.evaluate import UserMetrics
+from resprout.training.folder import RunFolder
+
+
+class KeptRuns:
+    """The runs in these files, by key; of two of a key the first. RunError for a line that is not a run."""
+
+    def __init__(self, files: Sequence[Path] = ()) -> None:
+        self._lines: dict[str, str] = {}
+        for path in files:
+            for number, line in enumerate(_lines_of(path), 1):
+                self._lines.setdefault(_key_of(line, f"{path}, line {number}"), line)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._lines
+
+    def restore(self, key: str, path: Path) -> None:
+        """Makes a run folder, without split and model, at `path`, where there must be nothing."""
+        kept, run = json.loads(self._lines[key]), RunFolder(path)
+        write_text(run.settings_file, tomli_w.dumps(kept["settings"]))
+        write_json(run.environment, kept["environment"])
+        write_text(run.metrics, "".join(f"{json.dumps(record)}\n" for record in kept["records"]))
+        if kept["users"] is not None:
+            users = np.cumsum(_unpacked(kept["users"]["steps"], "<i4"), dtype=np.int32)
+            values = _unpacked(kept["users"]["values"], "<f4").astype(np.float64)
+            run.write_users(UserMetrics(users, {kept["users"]["metric"]: values}))
+        write_json(run.result, kept["result"])
+
+
+def keep_runs(runs: Mapping[str, RunFolder], path: Path) -> int:
+    """Puts ended runs, by key, into a file, beside those that it has; how many are new to it."""
+    lines = {_key_of(line, f"{path}, line {number}"): line for number, line in enumerate(_lines_of(path), 1)}
+    new = {key: json.dumps(_kept(key, run)) for key, run in runs.items() if key not in lines}
+    if new:
+        write_text(path, "".join(f"{line}\n" for _, line in sorted((lines | new).items())))
+    return len(new)
+
+
+def _kept(key: str, run: RunFolder) -> dict[str, Any]:
+    settings = run.settings()
+    users = None
+    if run.users.exists():
+        metrics, name = run.read_users(), settings.training.monitor
+        steps = np.diff(metrics.users, prepend=0)  # from user to user: nearly all are 1
+        packed = {"steps": _packed(steps.astype("<i4")), "values": _packed(metrics.values[name].astype("<f4"))}
+        users = {"metric": name, **packed}
+    return {
+        "key": key,
+        "settings": settings.sections,
+        "environment": read_json(run.environment),
+        "records": run.records(),
+        "users": users,
+        "result": run.read_result(),
+    }
+
+
+def _lines_of(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"kept runs {path} cannot be read: {error}") from error
+
+
+def _key_of(line: str, where: str) -> str:
+    try:
+        content = json.loads(line)
+        key, missing = content["key"], {"settings", "environment", "records", "users", "result"} - set(content)
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{where}: not a kept run ({error}); `resprout study keep` writes such lines") from error
+    if missing or not isinstance(key, str):
+        raise RunError(f"{where}: a kept run has {', '.join(sorted(missing)) or 'a text as its key'}")
+    return key
+
+
+def _packed(values: NDArray[Any]) -> str:
+    return base64.b64encode(zlib.compress(values.tobytes(), 9)).decode("ascii")
+
+
+def _unpacked(text: str, dtype: str) -> NDArray[Any]:
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), np.dtype(dtype))

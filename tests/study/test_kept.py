@@ -1,0 +1,110 @@
+"""Ended runs that are kept in a file and taken over from it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from resprout.errors import RunError
+from resprout.reports.comparison import differences
+from resprout.study.folder import StudyFolder
+from resprout.study.kept import KeptRuns, keep_runs
+from resprout.study.panels import panels_of
+from resprout.study.processes import Processes
+from resprout.study.results import outcomes_of
+from resprout.study.runner import run_study
+from resprout.study.spec import read_study
+
+GRID = """
+[[grid]]
+axes = { "training.seed" = [0, 1] }
+[[grid]]
+set = { "method.name" = "narrow", "budget.limit" = "50%" }
+"""
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory, data_file):
+    """A study of three runs."""
+    path = tmp_path_factory.mktemp("ended")
+    base = f"""
+[base]
+data.source = "{data_file}"
+backbone = {{ name = "mf", width = 8 }}
+training = {{ epochs = 3, batch_size = 64, monitor = "recall@5" }}
+evaluation.cutoffs = [5]
+"""
+    file = path / "small.toml"
+    file.write_text(base + GRID)
+    study, folder = read_study(file), StudyFolder(path / "runs" / "out")
+    folder.claim(study, base)
+    assert len(run_study(study, folder, Processes(folder, 1, threads=1), lambda _: None).done) == 3
+    return study, folder
+
+
+def test_a_study_goes_on_from_kept_runs_as_if_they_had_ended_here(ended, tmp_path):
+    study, first = ended
+    file = tmp_path / "kept" / "small.jsonl"
+    key, *others = first.ended_runs()
+    assert keep_runs({key: first.run(key)}, file) == 1
+    line = file.read_text()
+    assert keep_runs(first.ended_runs(), file) == 2
+    assert line in file.read_text()
+    assert [json.loads(one)["key"] for one in file.read_text().splitlines()] == sorted([key, *others])
+    assert keep_runs(first.ended_runs(), file) == 0
+
+    second = StudyFolder(tmp_path / "elsewhere" / "out", KeptRuns([file]))
+    second.claim(study, "")
+    progress = run_study(study, second, Processes(second, 1), lambda _: None)
+    assert (len(progress.done), progress.seconds) == (3, [])
+    for key in (run.key for run in study.runs):
+        here, there = second.run(key), first.run(key)
+        assert here.read_result() == there.read_result()
+        assert here.records() == there.records()
+        assert here.settings().sections == there.settings().sections
+        assert here.environment.read_text() == there.environment.read_text()
+        assert not here.model.exists()
+        assert second.log(key).read_text() == "taken over from kept runs, without its model\n"
+    compared = [differences(*panels_of(outcomes_of([folder.path]))) for folder in (first, second)]
+    assert compared[0] == compared[1]
+    assert compared[0][1] is not None
+
+
+def test_what_is_written_of_single_users_are_the_test_metrics(ended):
+    _, folder = ended
+    for run in folder.ended_runs().values():
+        users, test = run.read_users(), run.read_result()["test"]
+        assert users.values.keys() == test.keys()
+        assert np.all(np.diff(users.users) > 0)
+        for name, mean in users.means().items():
+            assert mean == pytest.approx(test[name], rel=1e-6)
+
+
+def test_a_run_that_was_begun_here_is_gone_on_with(ended, tmp_path):
+    study, first = ended
+    file = tmp_path / "small.jsonl"
+    keep_runs(first.ended_runs(), file)
+    folder = StudyFolder(tmp_path / "out", KeptRuns([file]))
+    folder.claim(study, "")
+    folder.run(study.runs[0].key).claim(study.runs[0].settings)
+    assert not folder.ended(study.runs[0].key)
+    assert folder.ended(study.runs[1].key)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "not a kept run"),
+        ("[1]", "not a kept run"),
+        ('{"settings": {}}', "not a kept run"),
+        ('{"key": "a", "settings": {}}', "a kept run has environment, records, result, users"),
+    ],
+)
+def test_a_line_that_is_no_run_is_refused(tmp_path, line, said):
+    file = tmp_path / "broken.jsonl"
+    whole = {"key": "b", "settings": {}, "environment": {}, "records": [], "users": None, "result": {}}
+    file.write_text(f"{json.dumps(whole)}\n{line}\n")
+    with pytest.raises(RunError, match=rf"broken\.jsonl, line 2: {said}"):
+        KeptRuns([file])
+    with pytest.raises(RunError, match=r"broken\.jsonl, line 2"):
+        keep_runs({}, file)
