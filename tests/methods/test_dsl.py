@@ -22,7 +22,8 @@ IDS = np.arange(20, dtype=np.int32)
 def tables_and_hooks(options):
     method = DSL(options)
     stage = method.next_stage((), Allowance(SHAPES, Budget.parse("40%")))
-    tables = build_tables(SHAPES, "packed", stage.slots, Start("normal", 0.1, 0), False, choose().backend)
+    start, backend = Start("normal", 0.1, 0), choose().backend
+    tables = build_tables(SHAPES, stage.storage, stage.slots, start, False, backend, mask=stage.mask)
     return tables, method.hooks(stage)
 
 
@@ -38,7 +39,7 @@ def after_step(hooks, tables, step, total=1000, factors=None):
 
 
 def masks(tables):
-    return {name: table.stored.mask.copy() for name, table in tables.items()}
+    return {name: table.mask.copy() for name, table in tables.items()}
 
 
 def changed(before, after):
@@ -175,3 +176,38 @@ def test_a_record_of_where_slots_ever_were():
     plain = tables_and_hooks(Options(regrow_every=5))[1]
     masks_bytes = sum(mask.nbytes for mask in lived.values())
     assert hooks.memory(tables).total - plain.memory(tables).total == masks_bytes
+
+
+@pytest.mark.parametrize("scope", ["table", "joint"])
+def test_rows_without_a_mask_gain_and_lose_columns_at_their_ends(scope):
+    tables, hooks = tables_and_hooks(Options(regrow_every=2, mask="prefix", scope=scope, record_lived=True))
+    hooks.prepare(SimpleNamespace(tables=tables), lambda name: None, 0)
+    before = masks(tables)
+    for step in range(1, 9):
+        after_step(hooks, tables, step)
+        assert sum(table.slots for table in tables.values()) == 200
+    assert {table.storage for table in tables.values()} == {"prefix"}
+    assert changed(before, masks(tables))
+    assert hooks.state()["ever_slots"] > 200
+    held = hooks.memory(tables).bytes_by_kind
+    assert held["lived_mask"] == sum(mask.nbytes for mask in before.values())
+    assert held["moves"] == 2 * held["lived_mask"] + 4 * 200
+
+
+def test_rows_without_a_mask_are_float32():
+    with pytest.raises(SettingsError, match=r"method\.precision = 'int8': rows that keep a prefix are float32 only"):
+        tables_and_hooks(Options(mask="prefix", precision="int8"))
+
+
+def test_rows_without_a_mask_have_more_slots_in_as_many_bytes():
+    shapes = (Shape("node", 500, 64),)
+    for of in ("deployed", "training"):
+        budget = Budget.parse("30kB", of)
+        (masked,), (prefix,) = (
+            DSL(Options(mask=mask)).next_stage((), Allowance(shapes, budget)).slots for mask in ("random", "prefix")
+        )
+        assert (prefix - masked == 500 * 8 / 4) == (of == "deployed")
+        tables = build_tables(shapes, "prefix", [prefix], Start("normal", 0.1, 0), False, choose().backend)
+        held = tables["node"].memory(training=of == "training").total
+        held += tables["node"].moving_bytes if of == "training" else 0
+        assert budget.size - 32 < held <= budget.size

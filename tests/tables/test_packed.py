@@ -9,7 +9,9 @@ from resprout.kernels.select import choose
 from resprout.tables import autograd
 from resprout.tables.dense import DenseTable
 from resprout.tables.initial import Start
-from resprout.tables.packed import PackedTable, move_key, move_slots, random_scores
+from resprout.tables.packed import PackedTable
+from resprout.tables.places import move_key, random_scores
+from resprout.tables.slots import move_slots
 from resprout.tables.update import Update
 
 START = Start("normal", 0.1, 3)
@@ -113,7 +115,8 @@ from resprout.tables.update import Update
 from resprout.kernels.select import choose
 from resprout.tables import autograd
 from resprout.tables.initial import Start
-from resprout.tables.packed import PackedTable, move_slots
+from resprout.tables.packed import PackedTable
+from resprout.tables.slots import move_slots
 from resprout.training.memory import peak_bytes, reset_peak
 
 def life(rows, slots):

@@ -1,5 +1,7 @@
 """Tables whose rows keep their first columns, against packed ones that have a mask for it."""
 
+import heapq
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,9 @@ from resprout.tables import autograd
 from resprout.tables.build import build_tables
 from resprout.tables.initial import Start
 from resprout.tables.packed import PackedTable
+from resprout.tables.places import uneven_scores
 from resprout.tables.prefix import PrefixTable
+from resprout.tables.slots import move_slots
 from resprout.tables.update import Update
 
 ROWS = 40
@@ -79,3 +83,85 @@ def test_without_scores_rows_are_as_long_as_each_other(width):
     lengths = np.diff(table["table"].stored.starts)
     assert lengths.max() - lengths.min() <= 1
     assert lengths.sum() == 2 * shape.weights // 3
+
+
+def uneven(width, share=0.4):
+    shape, backend = Shape("table", ROWS, width), choose().backend
+    scores = uneven_scores(shape, 3, backend)
+    return PrefixTable.start(shape, int(share * shape.weights), Start("normal", 0.1, 5), backend, scores)
+
+
+def lengths_of(table):
+    return np.diff(table.stored.starts)
+
+
+def end_by_end(lengths, worth, count, sign):
+    """The lengths once, again and again, the end of least worth has gone, or the place next to an end of most grown."""
+    lengths, ahead = lengths.copy(), -1 if sign < 0 else 0
+    can = lengths > 0 if sign < 0 else lengths < worth.shape[1]
+    ends = [(-sign * worth[row, lengths[row] + ahead], row) for row in np.flatnonzero(can)]
+    heapq.heapify(ends)
+    for _ in range(count):
+        _, row = heapq.heappop(ends)
+        lengths[row] += sign
+        if 0 <= lengths[row] + ahead < worth.shape[1]:
+            heapq.heappush(ends, (-sign * worth[row, lengths[row] + ahead], row))
+    return lengths
+
+
+def test_rows_begin_uneven_and_every_column_has_some(width):
+    lengths = lengths_of(uneven(width))
+    assert lengths.sum() == int(0.4 * ROWS * width)
+    assert lengths.max() == width
+    if width > 8:
+        assert np.median(lengths) < lengths.mean()
+        assert lengths.min() > 0
+
+
+@pytest.mark.parametrize("share", [0.05, 0.4, 1])
+def test_ends_go_from_the_least_on_and_grow_from_the_best_on(width, share):
+    table, random = uneven(width), np.random.default_rng(2)
+    magnitudes, count = np.abs(rows(table)), int(share * table.slots)
+    before, shrunk = lengths_of(table), end_by_end(lengths_of(table), magnitudes, count, -1)
+    worth = table.leaving()
+    order = np.argsort(worth.values, kind="stable")[:count]
+    row_of_slot = np.repeat(np.arange(ROWS), before)
+    np.testing.assert_array_equal(before - np.bincount(row_of_slot[order], minlength=ROWS), shrunk)
+
+    scores = random.random((ROWS, width)).astype(np.float32)
+    beyond = np.arange(width) >= before[:, None]
+    ((first, growing),) = table.growing(lambda: iter([(0, scores)]))()
+    grown = min(count, beyond.sum())
+    best = np.argsort(np.where(beyond, -growing, 0).ravel(), kind="stable")[:grown]
+    expected = end_by_end(before, scores, grown, 1)
+    np.testing.assert_array_equal(before + np.bincount(best // width, minlength=ROWS), expected)
+    assert first == 0
+    assert (np.diff(growing, axis=1) <= 0).all()
+
+
+def test_moved_slots_keep_what_is_before_the_ends(width, monkeypatch):
+    monkeypatch.setattr("resprout.tables.table.BLOCK_VALUES", 7 * width)
+    table, random = uneven(width), np.random.default_rng(4)
+    for moment in table.moments:
+        moment[:] = random.random(table.slots)
+    slots, before, values = table.slots, lengths_of(table), rows(table).copy()
+    moments = [array.copy() for array in table.moments]
+    scores = random.random((ROWS, width)).astype(np.float32)
+    moved = move_slots([table], [lambda: ((k, scores[k : k + 9].copy()) for k in range(0, ROWS, 9))], slots // 3)
+    after = lengths_of(table)
+    assert table.slots == slots
+    assert moved == np.maximum(before - after, 0).sum() == np.maximum(after - before, 0).sum()
+    assert moved > 0 or width < 8
+    stays = np.arange(width) < np.minimum(before, after)[:, None]
+    np.testing.assert_array_equal(rows(table), np.where(stays, values, 0))
+    for array, old in zip(table.moments, moments, strict=True):
+        whole = np.zeros((ROWS, width), np.float32)
+        whole[np.arange(width) < before[:, None]] = old
+        np.testing.assert_array_equal(array, np.where(stays, whole, 0)[np.arange(width) < after[:, None]])
+
+
+def test_scores_of_zero_never_grow(width):
+    table = uneven(width)
+    before = lengths_of(table)
+    assert move_slots([table], [lambda: iter([(0, np.zeros((ROWS, width), np.float32))])], table.slots // 2) == 0
+    np.testing.assert_array_equal(lengths_of(table), before)

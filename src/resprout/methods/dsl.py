@@ -15,22 +15,24 @@ import torch
 from pydantic import Field
 
 from resprout.backbones.backbone import Backbone
-from resprout.budget import MemoryUse
+from resprout.budget import TRAINED_BYTES, VALUE_BYTES, Layout, MemoryUse, mask_row_bytes
 from resprout.errors import SettingsError
 from resprout.methods import method, packing
-from resprout.methods.method import Allowance, Hooks, Moment, Stage, first_left
+from resprout.methods.method import Allowance, Hooks, Moment, Stage, first_left, needed
 from resprout.methods.random import packed_stages
 from resprout.schedules import Decay, decayed
-from resprout.tables.packed import PackedTable, flags, move_key, move_slots, random_scores
+from resprout.tables.places import flags, move_key, random_scores
+from resprout.tables.slots import SlotTable, move_slots
 from resprout.tables.table import Table
 
 
 class Options(packing.PackedOptions):
     """Options of `dsl`."""
 
-    mask: Literal["random", "columns", "mostly_columns"] = Field(
+    mask: Literal["random", "columns", "mostly_columns", "prefix"] = Field(
         "random",
-        description="where slots begin: at random, in first columns of all rows, as if narrow, or 9 of 10 there",
+        description="where slots begin: at random, in first columns of all rows, as if narrow, or 9 of 10 there; "
+        "prefix: no mask, rows keep first columns, whose numbers begin uneven, and gain and lose them at their ends",
     )
     regrow_every: int | None = Field(
         None, ge=1, description="steps between two moves of the mask (dT); 2000, or less for at least 50 moves"
@@ -63,6 +65,8 @@ class DSL(method.Method):
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""
         masks = 3 if self.options.record_lived else 2
+        if self.options.mask == "prefix":
+            return first_left(finished, _prefix_stage(allowance, self.options, masks))
         return first_left(finished, *packed_stages(allowance, "dsl", self.options, self.options.mask, masks))
 
     def hooks(self, stage: Stage) -> Hooks:
@@ -81,17 +85,17 @@ class Regrow(Hooks):
     def prepare(self, model: Backbone, earlier: Callable[[str], Backbone], seed: int) -> None:
         """See `Hooks.prepare`: a record of where slots ever were begins with where they are."""
         if self.options.record_lived:
-            for name, table in _packed(model.tables).items():
+            for name, table in _slotted(model.tables).items():
                 # a buffer, so that checkpoints keep it
-                self.network.register_buffer(name, torch.from_numpy(table.stored.mask.view(np.uint8).copy()))
+                self.network.register_buffer(name, torch.from_numpy(table.mask.view(np.uint8).copy()))
 
     def after_update(self, moment: Moment) -> None:
         """See `Hooks.after_update`."""
         if not self._moves_after(moment.step, moment.total_steps):
             return
         share = self.options.share * decayed(self.options.decay, moment.step / moment.total_steps)
-        packed = _packed(moment.tables)
-        tables = list(packed.values())
+        slotted = _slotted(moment.tables)
+        tables = list(slotted.values())
         if self._growth_batches:
             moment.backward(self._growth_batches)
         groups = [tables] if self.options.scope == "joint" else [[table] for table in tables]
@@ -100,7 +104,7 @@ class Regrow(Hooks):
         if not self.moved and self.options.grow == "gradient":
             _check_growth(tables)
         for name, lived in self.network.named_buffers():
-            lived |= torch.from_numpy(packed[name].stored.mask.view(np.uint8))
+            lived |= torch.from_numpy(slotted[name].mask.view(np.uint8))
 
     def fresh_batches(self, steps: range, total_steps: int) -> Sequence[int]:
         """See `Hooks.fresh_batches`: one a move, if gradients decide."""
@@ -116,7 +120,7 @@ class Regrow(Hooks):
         every = self.options.regrow_every or min(2000, max(1, total_steps // 50))
         return step % every == 0 and self.options.begin_at <= step / total_steps <= self.options.freeze_at
 
-    def _move(self, tables: list[PackedTable], count: int, moment: Moment) -> None:
+    def _move(self, tables: list[SlotTable], count: int, moment: Moment) -> None:
         if count == 0:
             return
         if self.options.grow == "gradient":
@@ -129,10 +133,10 @@ class Regrow(Hooks):
         self.moved += move_slots(tables, scores, count)
 
     def memory(self, tables: Mapping[str, Table]) -> MemoryUse:
-        """See `Hooks.memory`: while slots move, a second mask says which positions change."""
-        masks = sum(table.stored.mask.nbytes for table in _packed(tables).values())
-        record = {"lived_mask": masks} if self.options.record_lived else {}
-        return MemoryUse({"move_mask": masks} | record)
+        """See `Hooks.memory`: while slots move, masks say which positions change."""
+        slotted = _slotted(tables).values()
+        record = {"lived_mask": sum(table.mask.nbytes for table in slotted)} if self.options.record_lived else {}
+        return MemoryUse({"moves": sum(table.moving_bytes for table in slotted)} | record)
 
     def state(self) -> dict[str, int]:
         """See `Hooks.state`."""
@@ -144,15 +148,27 @@ class Regrow(Hooks):
         self.moved = state["moved_slots"]
 
 
-def _packed(tables: Mapping[str, Table]) -> dict[str, PackedTable]:
-    return {name: table for name, table in tables.items() if isinstance(table, PackedTable)}
+def _prefix_stage(allowance: Allowance, options: Options, masks: int) -> Stage:
+    """The stage of tables without masks; SettingsError for slots of few bits, which are read by a mask."""
+    if options.precision != "float32":
+        raise SettingsError(f"method.precision = {options.precision!r}: rows that keep a prefix are float32 only")
+    budget = needed(allowance, "dsl")
+    while_moving = masks * max(mask_row_bytes(shape.width) for shape in allowance.shapes)
+    trained = Layout(TRAINED_BYTES + VALUE_BYTES, while_moving, masked=False)
+    slots = budget.slots(allowance.shapes, Layout(masked=False) if budget.of == "deployed" else trained)
+    return Stage("train", "prefix", allowance.widths, tuple(slots), options.scale_start, mask="uneven")
 
 
-def _check_growth(tables: Sequence[PackedTable]) -> None:
+def _slotted(tables: Mapping[str, Table]) -> dict[str, SlotTable]:
+    return {name: table for name, table in tables.items() if isinstance(table, SlotTable)}
+
+
+def _check_growth(tables: Sequence[SlotTable]) -> None:
     """Raises SettingsError where no position of any table without a slot has a gradient: no mask would ever move."""
     for table in tables:
+        mask = table.mask
         for first, block in table.gradient_blocks():
-            taken = flags(table.stored.mask[first : first + len(block)], block)
+            taken = flags(mask[first : first + len(block)], block)
             if np.any(block[~taken]):
                 return
     raise SettingsError(

@@ -9,7 +9,8 @@ from resprout.tables import bits
 from resprout.tables.dense import DenseTable
 from resprout.tables.initial import Start
 from resprout.tables.mixed import MixedTable
-from resprout.tables.packed import PackedTable, column_scores, mostly_column_scores
+from resprout.tables.packed import PackedTable
+from resprout.tables.places import column_scores, mostly_column_scores, uneven_scores
 from resprout.tables.prefix import PrefixTable
 from resprout.tables.quantised import (
     Float16Table,
@@ -49,7 +50,8 @@ def build_tables(
 
     slots: one number a table for packed and prefix storage; without meaning for others. scale_start: starting values
     times 1/sqrt(density), so that products of two packed rows begin about as large as those of dense rows.
-    mask: "random", "columns" for slots in the first columns of all rows, or "mostly_columns" for 9 of 10 there.
+    mask: "random", "columns" for slots in the first columns of all rows, or "mostly_columns" for 9 of 10 there,
+    or "uneven" for first columns, many of a few rows and few of most.
     mask_from: tables whose most important weights get the slots, instead of random positions; where fewer weights than
     slots are not 0, fewer slots are made. A packed quantised table has the very slots of that table.
     values_from: tables whose weights stand in for starting values.
@@ -74,6 +76,8 @@ def build_tables(
                 larger = column_scores(shape)
             elif mask == "mostly_columns":
                 larger = mostly_column_scores(shape, slots[k], start.mask_key(shape.name), backend)
+            elif mask == "uneven":
+                larger = uneven_scores(shape, start.mask_key(shape.name), backend)
             tables[shape.name] = SLOTTED[storage].start(shape, slots[k], start.scaled(factor), backend, larger)
         else:
             valid = ", ".join(["dense", *SLOTTED, *SEARCHED, *QUANTISED])

@@ -1,13 +1,16 @@
 """A table of which each row has its first columns only, as many as suit it: no index but where rows start."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
-from resprout.budget import Shape, start_bytes
-from resprout.kernels.contract import LANES, Backend, Mask, PackedRows, PrefixRows, ScoreBlocks
+from resprout.budget import Shape, mask_row_bytes, start_bytes
+from resprout.kernels.contract import F32, Backend, Mask, PackedRows, PrefixRows, ScoreBlocks
 from resprout.tables.initial import Start
-from resprout.tables.packed import no_positions
+from resprout.tables.places import no_positions, prefixes
 from resprout.tables.slots import SlotTable, row_starts
+from resprout.tables.table import row_blocks
 from resprout.tables.update import Update
 
 
@@ -63,11 +66,64 @@ class PrefixTable(SlotTable):
             its = starts[first : first + len(block) + 1]
             values[its[0] : its[-1]] = block[np.arange(self.shape.width) < np.diff(its)[:, None]]
 
+    @property
+    def mask(self) -> Mask:
+        """See `SlotTable.mask`; made anew."""
+        return prefixes(np.diff(self._rows.starts), self.shape)
 
-def prefixes(lengths: NDArray[np.integer], shape: Shape) -> Mask:
-    """The mask of rows that have as many positions, the first ones."""
-    mask = no_positions(Shape(shape.name, len(lengths), shape.width))
-    for piece in range(mask.shape[1]):
-        ones = np.clip(lengths - LANES * piece, 0, LANES).astype(np.uint32)
-        mask[:, piece] = (np.uint32(1) << ones) - np.uint32(1)
-    return mask
+    @property
+    def moving_bytes(self) -> int:
+        """See `SlotTable.moving_bytes`: the masks of what is there and of what changes, and what slots are worth."""
+        return 2 * self.shape.rows * mask_row_bytes(self.shape.width) + 4 * self.slots
+
+    def leaving(self) -> PackedRows:
+        """See `SlotTable.leaving`: a slot is worth as much as the largest weight from it to the end of its row.
+
+        So those worth least are what goes if the smallest of all ends of rows goes again and again. What is worth the
+        same differs in its last bits, so that no row can lose a slot before its last.
+        """
+        worth = np.empty(self.slots, np.float32)
+        starts, columns = self._rows.starts, np.arange(self.shape.width)
+        for first, last in row_blocks(self.shape):
+            lengths = np.diff(starts[first : last + 1])[:, None]
+            bits = np.where(columns < lengths, _orders(self.read_range(first, last)) + columns, 0)
+            worth[starts[first] : starts[last]] = _values(_from_the_end(bits) - columns)[columns < lengths]
+        return PackedRows(self.mask, starts, worth)
+
+    def growing(self, scores: ScoreBlocks) -> ScoreBlocks:
+        """See `SlotTable.growing`: a position scores as the worst from the end of its row to it.
+
+        So the best are what grows if again and again the best position next to an end does. A slot scores as the best
+        from it on, and so, if it is to go, comes back before anything behind it grows.
+        """
+        columns = np.arange(self.shape.width)
+
+        def blocks() -> Iterator[tuple[int, F32]]:
+            for first, block in scores():
+                there = columns < np.diff(self._rows.starts[first : first + len(block) + 1])[:, None]
+                bits = _orders(block) + columns
+                reached = np.minimum.accumulate(np.where(there, np.iinfo(np.int64).max, bits), 1)
+                kept = _from_the_end(np.where(there, bits, reached))
+                yield first, _values(np.where(there, kept, reached) - columns)
+
+        return blocks
+
+    def apply_moves(self, toggle: Mask) -> None:
+        """See `SlotTable.apply_moves`."""
+        rows = self._moved(PackedRows(self.mask, *self._rows), toggle)
+        self._rows = PrefixRows(rows.starts, rows.values)
+
+
+def _orders(values: F32) -> NDArray[np.int64]:
+    """Whole numbers in the order of magnitudes."""
+    return np.abs(values).view(np.int32).astype(np.int64)
+
+
+def _values(orders: NDArray[np.int64]) -> F32:
+    """The magnitudes that have these numbers; 0 for those below it."""
+    return np.maximum(orders, 0).astype(np.int32).view(np.float32)
+
+
+def _from_the_end(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The largest of each and all behind it in its row."""
+    return np.maximum.accumulate(numbers[:, ::-1], 1)[:, ::-1]

@@ -23,7 +23,7 @@ from resprout.kernels.contract import (
     ScoreBlocks,
 )
 from resprout.tables.initial import Start
-from resprout.tables.packed import flags, no_positions
+from resprout.tables.places import flags, no_positions
 from resprout.tables.slots import RowsTable
 from resprout.tables.table import Table, aligned_empty, block_rows, row_blocks
 from resprout.tables.update import Update

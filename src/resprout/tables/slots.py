@@ -1,12 +1,14 @@
 """What tables of slots share: row starts and values, and where they are trained two moments a slot."""
 
+from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resprout.budget import Shape
-from resprout.kernels.contract import F32, Backend, PackedRows, PrefixRows
+from resprout.kernels.contract import F32, Backend, Mask, PackedRows, PrefixRows, ScoreBlocks
 from resprout.tables.table import Table
 
 
@@ -31,9 +33,45 @@ class RowsTable(Table):
 
 
 class SlotTable(RowsTable):
-    """A table with a fixed number of slots, which are records of a value and two moments."""
+    """A table with a fixed number of slots, which are records of a value and two moments, and may move."""
 
     _moments: tuple[F32, F32] | None
+
+    @property
+    @abstractmethod
+    def mask(self) -> Mask:
+        """Where slots are, as in `contract.PackedRows`."""
+
+    @property
+    @abstractmethod
+    def moving_bytes(self) -> int:
+        """What a table takes more while its slots move."""
+
+    @abstractmethod
+    def leaving(self) -> PackedRows:
+        """Its slots with what each is worth: the ones of least magnitude may go, in any number."""
+
+    @abstractmethod
+    def growing(self, scores: ScoreBlocks) -> ScoreBlocks:
+        """The scores, changed so that positions of largest magnitude may get a slot, in any number."""
+
+    @abstractmethod
+    def apply_moves(self, toggle: Mask) -> None:
+        """Drops the slots and grows the positions marked in `toggle`, which is used up.
+
+        In place where as many grow as go; where slots come from another table, one array at a time is made anew.
+        """
+
+    def _moved(self, rows: PackedRows, toggle: Mask) -> PackedRows:
+        """The rows with their moves made."""
+        backend, moments = self.backend, self.moments
+        kept = backend.drop_slots(rows, moments, toggle)
+        slots = kept + int(np.bitwise_count(toggle).sum(dtype=np.int64))
+        if slots != len(rows.values):
+            rows = rows._replace(values=_resized(rows.values, kept, slots))
+            self._moments = moments = _resized(moments[0], kept, slots), _resized(moments[1], kept, slots)
+        backend.grow_slots(rows, moments, toggle)
+        return rows
 
     def _begin_slots(self, shape: Shape, rows: PackedRows | PrefixRows, backend: Backend) -> None:
         self._begin(shape, backend)
@@ -63,3 +101,23 @@ def row_starts(lengths: NDArray[Any], wide: bool) -> NDArray[Any]:
     starts: NDArray[Any] = np.zeros(len(lengths) + 1, np.int64 if wide else np.int32)
     np.cumsum(lengths, out=starts[1:])
     return starts
+
+
+def move_slots(tables: Sequence[SlotTable], scores: Sequence[ScoreBlocks], count: int) -> int:
+    """How many slots moved: the `count` smallest are dropped and as many grown where scores are largest.
+
+    Over all `tables` together; see `contract.Backend.choose_moves`.
+    """
+    growing = [table.growing(blocks) for table, blocks in zip(tables, scores, strict=True)]
+    toggles = tables[0].backend.choose_moves([table.leaving() for table in tables], growing, count)
+    moved = 0
+    for table, toggle in zip(tables, toggles, strict=True):
+        moved += int(np.bitwise_count(toggle & table.mask).sum(dtype=np.int64))
+        table.apply_moves(toggle)
+    return moved
+
+
+def _resized(array: F32, kept: int, size: int) -> F32:
+    new = np.empty(size, np.float32)
+    new[:kept] = array[:kept]
+    return new
