@@ -61,7 +61,7 @@ def without_users(histories: Histories) -> bool:
     print(f"one training step of LightGCN on Gowalla without rows for users: width {WIDTH}, batch {BATCH:,}")
     whole = model_of(LightGCN, histories, "dense", WIDTH)
     options = LightGCN.Options(width=WIDTH)
-    (shape,) = LightGCN.shapes_without_users(options, histories.n_users, histories.n_items)
+    (shape,) = LightGCN.one_sided_shapes(options, histories.n_users, histories.n_items)["items"]
     start, backend = Start("normal", 0.1, 0), choose().backend
     kinds = {"items": "dense", "items, 4 bits": "bits4"}
     models = {

@@ -21,7 +21,8 @@ def name(request):
 def allowance_of(backbone, budget):
     kind = catalog.load_backbone(backbone)
     sizes = kind.Options(width=24), N_USERS, N_ITEMS
-    return Allowance(tuple(kind.shapes(*sizes)), budget, tuple(kind.shapes_without_users(*sizes)), 1000.0)
+    one_sided = {side: tuple(shapes) for side, shapes in kind.one_sided_shapes(*sizes).items()}
+    return Allowance(tuple(kind.shapes(*sizes)), budget, one_sided, {"users": 1000.0, "items": 1500.0})
 
 
 def planned(name, backbone, budget, **options):

@@ -44,44 +44,59 @@ def test_columns_and_bits(budget, of, expected):
     assert planned(budget, of) == expected
 
 
-def allowance_with_items(budget, interactions_of_item):
-    return Allowance((Shape("node", 1500, 64),), budget, (Shape("item", 500, 64),), interactions_of_item)
+def allowance_with_sides(budget, of_users, of_items):
+    one_sided = {"items": (Shape("item", 500, 64),), "users": (Shape("user", 1000, 64),)}
+    interactions = {"users": of_users, "items": of_items}
+    return Allowance((Shape("node", 1500, 64),), budget, one_sided, interactions)
 
 
 @pytest.mark.parametrize(
-    ("budget", "of", "user_rows", "expected"),
+    ("budget", "of", "rows_for", "expected"),
     [
         (None, "deployed", None, ("train", "float16", 64)),
-        (None, "deployed", False, ("items", "float16", 64)),
+        (None, "deployed", "items", ("items", "float16", 64)),
         ("20%", "deployed", None, ("train", "bits6", 64)),  # 0.994^6 x 64 columns are more than 0.85 x 64
         ("10%", "deployed", None, ("items", "bits6", 64)),  # 76.8 bytes an item, against 3 bits a node
-        ("10%", "deployed", True, ("train", "bits3", 64)),
+        ("10%", "deployed", "both", ("train", "bits3", 64)),
+        ("10%", "deployed", "users", ("users", "bits4", 64)),  # 38.4 bytes a user
         ("2%", "deployed", None, ("items", "bits2", 56)),  # 15.36 bytes an item
         ("17%", "training", None, ("train", "float16", 63)),
         ("10%", "training", None, ("items", "float16", 64)),
         ("5%", "training", None, ("items", "float16", 55)),  # 115.2 bytes an item, of which int8 has all 64 columns
         ("2%", "training", None, ("items", "int8", 38)),  # 46.1 bytes, of which float16 has 21
-        ("100%", "deployed", False, ("items", "float16", 64)),  # whose tables are smaller than that
+        ("100%", "deployed", "items", ("items", "float16", 64)),  # whose tables are smaller than that
     ],
 )
-def test_rows_for_users_or_more_of_items(budget, of, user_rows, expected):
-    allowance = allowance_with_items(budget and Budget.parse(budget, of), 330)
-    (stage,) = all_stages(Resprout(Options(user_rows=user_rows)), allowance)
+def test_rows_for_both_or_more_of_one_side(budget, of, rows_for, expected):
+    allowance = allowance_with_sides(budget and Budget.parse(budget, of), 99, 330)
+    (stage,) = all_stages(Resprout(Options(rows_for=rows_for)), allowance)
     assert (stage.name, stage.storage, *stage.widths) == expected
-    assert stage.user_rows == (stage.name == "train")
-    assert sum(shape.rows for shape in allowance.tables_of(stage)) == (1500 if stage.user_rows else 500)
+    assert stage.rows_for == {"train": "both"}.get(stage.name, stage.name)
+    rows = {"both": 1500, "items": 500, "users": 1000}[stage.rows_for]
+    assert sum(shape.rows for shape in allowance.tables_of(stage)) == rows
 
 
-@pytest.mark.parametrize(("user_rows", "name"), [(None, "train"), (False, "items")])
-def test_rows_for_users_stay_where_items_have_few_interactions(user_rows, name):
-    method = Resprout(Options(user_rows=user_rows))
-    (stage,) = all_stages(method, allowance_with_items(Budget.parse("5%"), 25))
+@pytest.mark.parametrize(
+    ("of_users", "of_items", "rows_for", "name"),
+    [
+        (30, 25, None, "train"),  # both sides need rows
+        (30, 25, "items", "items"),
+        (9, 25, None, "items"),  # a user knows too little to need a row
+        (30, 9, None, "users"),
+        (30, 100, None, "items"),  # an item says all about itself
+        (100, 30, None, "users"),
+    ],
+)
+def test_a_side_goes_without_rows_where_it_knows_little_or_the_other_one_much(of_users, of_items, rows_for, name):
+    method = Resprout(Options(rows_for=rows_for))
+    (stage,) = all_stages(method, allowance_with_sides(Budget.parse("3%"), of_users, of_items))
     assert stage.name == name
 
 
-def test_rows_for_users_cannot_be_left_out_of_every_backbone():
-    with pytest.raises(SettingsError, match="user_rows = false: this backbone has no form without rows for users"):
-        Resprout(Options(user_rows=False)).next_stage((), Allowance(SHAPES, None))
+@pytest.mark.parametrize("side", ["items", "users"])
+def test_not_every_backbone_does_without_rows(side):
+    with pytest.raises(SettingsError, match=f"rows_for = '{side}': this backbone has no form with rows for {side} al"):
+        Resprout(Options(rows_for=side)).next_stage((), Allowance(SHAPES, None))
 
 
 def test_a_budget_without_room_for_a_column():

@@ -12,7 +12,7 @@ from resprout.kernels.select import choose
 from resprout.tables import autograd
 from resprout.tables.build import build_tables
 from resprout.tables.initial import Start
-from resprout.tables.smoothing import ItemSmoothing, NodeSmoothing
+from resprout.tables.smoothing import NodeSmoothing, SideSmoothing
 
 ROWS = 70
 IDS = np.array([3, 3, 0, 69, 12, 3, 0, 41], np.int32)
@@ -121,17 +121,20 @@ def test_smoothed_rows(storage, width, hops):
 
 @pytest.mark.parametrize("hops", [1, 2, 3, 4])
 @pytest.mark.parametrize("width", [5, 64])
-def test_rows_smoothed_from_items_alone(storage, width, hops):
-    n_users, generator = 11, np.random.default_rng(2)
-    dense = generator.random((n_users, ROWS)) * (generator.random((n_users, ROWS)) < 0.3)
-    dense[4] = dense[:, 2] = 0  # a user and an item that nobody knows
-    smoothing = ItemSmoothing(hops, links_of(dense), links_of(dense.T))
-    nodes = np.concatenate([IDS + n_users, [4, 0, 10, 0]]).astype(np.int32)
-    both = torch.zeros(n_users + ROWS, n_users + ROWS).double()
-    both[:n_users, n_users:], both[n_users:, :n_users] = torch.from_numpy(dense), torch.from_numpy(dense.T)
+@pytest.mark.parametrize("own_first", [False, True])
+def test_rows_smoothed_from_one_side_alone(storage, width, hops, own_first):
+    n_others, generator = 11, np.random.default_rng(2)
+    dense = generator.random((n_others, ROWS)) * (generator.random((n_others, ROWS)) < 0.3)
+    dense[4] = dense[:, 2] = 0  # one of each side that nobody knows
+    smoothing = SideSmoothing(hops, links_of(dense), links_of(dense.T), own_first)
+    own, others = (slice(0, ROWS), slice(ROWS, None)) if own_first else (slice(n_others, None), slice(0, n_others))
+    nodes = np.concatenate([IDS + own.start, np.array([4, 0, 10, 0]) + others.start]).astype(np.int32)
+    both = torch.zeros(n_others + ROWS, n_others + ROWS).double()
+    both[others, own], both[own, others] = torch.from_numpy(dense), torch.from_numpy(dense.T)
 
     def smoothed(w):
-        total = hop = torch.cat([torch.zeros(n_users, width).double(), w])
+        zeros = torch.zeros(n_others, width).double()
+        total = hop = torch.cat([w, zeros] if own_first else [zeros, w])
         for _ in range(hops):
             hop = both @ hop
             total = total + hop

@@ -37,7 +37,8 @@ METHODS = {
     "quantised": [],
     "quantised, float16, narrow": ["budget.limit=20%", "method.precision=float16"],
     "resprout": ["budget.limit=20%"],
-    "resprout, without users": ["budget.limit=8%", "method.user_rows=false"],
+    "resprout, items": ["budget.limit=8%", "method.rows_for=items"],
+    "quantised, users": ["budget.limit=8%", "method.rows_for=users", "method.precision=bits4"],
     "resprout, rounded late": ["budget.limit=15%", "method.precision=bits3", "method.round_at=0.5"],
     "resprout, int8": ["budget.limit=20%", "budget.of=training", "method.precision=int8"],
     "dsl, random, joint": [
@@ -51,7 +52,8 @@ METHODS = {
 
 # options that these backbones have not
 UNSUITED = {
-    ("dsl, last batch", "multvae"), ("resprout, without users", "mf"), ("resprout, without users", "multvae"),
+    ("dsl, last batch", "multvae"), ("resprout, items", "mf"), ("resprout, items", "multvae"),
+    ("quantised, users", "mf"), ("quantised, users", "multvae"),
 }  # fmt: skip
 
 

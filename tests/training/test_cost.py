@@ -110,7 +110,8 @@ def make(monkeypatch, histories):
     def make(name, storage, density, **options):
         backbone = catalog.load_backbone(name.partition(" ")[0])
         settings = backbone.Options(**{"width": WIDTH, **SMALL.get(name, {}), **options})
-        shapes = (backbone.shapes_without_users if " " in name else backbone.shapes)(settings, USERS, ITEMS)
+        sizes, side = (settings, USERS, ITEMS), name.partition(" of ")[2]
+        shapes = backbone.one_sided_shapes(*sizes)[side] if side else backbone.shapes(*sizes)
         slots = [int(density * shape.weights) for shape in shapes]
         tables = build_tables(shapes, storage, slots, Start("normal", 0.1, 0), False, reference)
         return backbone(settings, tables, histories)
@@ -152,7 +153,7 @@ def storage(request):
     return request.param
 
 
-@pytest.fixture(params=[*catalog.backbone_names(), "lightgcn without users"])
+@pytest.fixture(params=[*catalog.backbone_names(), "lightgcn of items", "lightgcn of users"])
 def name(request):
     return request.param
 
@@ -279,7 +280,8 @@ def test_nominal_multiply_adds_of_inference(make, name, storage, histories):
     of_hops = count.kernels * (USERS + ITEMS)  # for every node apart, as the paper's figures have it
     whole = {
         "lightgcn": of_hops,
-        "lightgcn without users": of_hops,
+        "lightgcn of items": of_hops,
+        "lightgcn of users": of_hops,
         "neumf": count.all,  # the whole network for each pair, no half of it shared
     }.get(name) or ranked(dense)
     slots, weights = (sum(table.slots for table in each.tables.values()) for each in (model, dense))

@@ -110,12 +110,12 @@ class Backbone(ABC):
         """
 
     @staticmethod
-    def shapes_without_users(options: Any, n_users: int, n_items: int) -> Sequence[Shape]:
-        """The tables of a form whose users have no rows but are made of their items; none if there is no such form.
+    def one_sided_shapes(options: Any, n_users: int, n_items: int) -> Mapping[str, Sequence[Shape]]:
+        """The tables of forms in which "items" alone have rows, or "users" alone, and the others are made of them.
 
-        A model that is given these tables is of this form.
+        A model that is given these tables is of this form. Without an entry there is no such form.
         """
-        return ()
+        return {}
 
     def rows_of(self, table: str, users: I32, items: I32) -> I32:
         """The rows of these users, of these items, or of both, in the table of that name."""

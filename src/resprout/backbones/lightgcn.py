@@ -17,7 +17,7 @@ from resprout.data.histories import Histories
 from resprout.evaluation.evaluate import Scorer
 from resprout.kernels.contract import F32, I32, Links
 from resprout.tables import autograd
-from resprout.tables.smoothing import ItemSmoothing, NodeSmoothing, Smoothing
+from resprout.tables.smoothing import NodeSmoothing, SideSmoothing, Smoothing
 from resprout.tables.table import Table
 
 
@@ -30,8 +30,8 @@ class Options(losses.Options):
 class LightGCN(backbone.Backbone):
     """Score = product of a user's and an item's smoothed row.
 
-    In the form without rows for users its table is "item" instead of "node", and the graph makes users of their items
-    (the idea of INMO, Wu et al., SIGIR 2022, whose users are sums of template items).
+    Its table is "node"; or "item", and the graph makes users of their items, or "user", and it makes items of their
+    users (the idea of INMO, Wu et al., SIGIR 2022, whose users are sums of template items and items of template users).
     """
 
     Options = Options
@@ -42,17 +42,19 @@ class LightGCN(backbone.Backbone):
         super().__init__(options, tables, histories, seed)
         (self.table,) = tables.values()
         graph, n_users = normalised_graph(histories), histories.n_users
+        self.smoothing: Smoothing
         if "node" in tables:
-            self.smoothing: Smoothing = NodeSmoothing(
-                options.hops, Links(graph.starts, graph.neighbours, graph.weights)
-            )
+            self.smoothing = NodeSmoothing(options.hops, Links(graph.starts, graph.neighbours, graph.weights))
         else:
             half = len(graph.neighbours) // 2
             of_users = Links(
                 graph.starts[: n_users + 1], graph.neighbours[:half] - np.int32(n_users), graph.weights[:half]
             )
             of_items = Links(graph.starts[n_users:] - half, graph.neighbours[half:], graph.weights[half:])
-            self.smoothing = ItemSmoothing(options.hops, of_users, of_items)
+            if "item" in tables:
+                self.smoothing = SideSmoothing(options.hops, of_users, of_items, own_first=False)
+            else:
+                self.smoothing = SideSmoothing(options.hops, of_items, of_users, own_first=True)
 
     @staticmethod
     def shapes(options: Any, n_users: int, n_items: int) -> Sequence[Shape]:
@@ -60,14 +62,16 @@ class LightGCN(backbone.Backbone):
         return (Shape("node", n_users + n_items, options.width),)
 
     @staticmethod
-    def shapes_without_users(options: Any, n_users: int, n_items: int) -> Sequence[Shape]:
-        """See `Backbone.shapes_without_users`; none without hops."""
-        return (Shape("item", n_items, options.width),) if options.hops else ()
+    def one_sided_shapes(options: Any, n_users: int, n_items: int) -> Mapping[str, Sequence[Shape]]:
+        """See `Backbone.one_sided_shapes`; none without hops."""
+        if not options.hops:
+            return {}
+        return {"items": (Shape("item", n_items, options.width),), "users": (Shape("user", n_users, options.width),)}
 
     @property
     def ranks_new_users(self) -> bool:
         """See `Backbone.ranks_new_users`."""
-        return isinstance(self.smoothing, ItemSmoothing)
+        return "item" in self.tables
 
     def batches(self, batch_size: int, seed: int, sampling: Sampling) -> Batches:
         """See `Backbone.batches`."""
@@ -117,15 +121,15 @@ class LightGCN(backbone.Backbone):
         return self.histories.n_users * self.histories.n_items * self.table.shape.width
 
     def scorer(self, known: Histories | None = None) -> Scorer[Any]:
-        """See `Backbone.scorer`; `known` counts for users whom training knows nothing of, if they have no rows."""
+        """See `Backbone.scorer`; `known` counts for users whom training knows nothing of, if no user has a row."""
         table, n_users = self.table, self.histories.n_users
         smoothed = self.smoothing.all_rows(table.stored, table.shape.width, table.backend)
         users, items = smoothed[:n_users], smoothed[n_users:]
-        if isinstance(self.smoothing, ItemSmoothing) and known is not None:
+        if isinstance(self.smoothing, SideSmoothing) and self.ranks_new_users and known is not None:
             users = self._with_new(users, known, self.smoothing)
         return DotScorer(users, directions(items) if self.options.cosine else items)
 
-    def _with_new(self, users: F32, known: Histories, smoothing: ItemSmoothing) -> F32:
+    def _with_new(self, users: F32, known: Histories, smoothing: SideSmoothing) -> F32:
         """Users' rows, and those of users with a history that training has not seen."""
         n_users, table = self.histories.n_users, self.table
         is_new = known.counts > 0
@@ -135,13 +139,13 @@ class LightGCN(backbone.Backbone):
             return users
         users = np.concatenate([users, np.zeros((known.n_users - n_users, table.shape.width), np.float32)])
         links = Links(*links_of_users(known, new, self.histories))
-        users[new] = smoothing.users_by(links, table.stored, table.shape.width, table.backend)
+        users[new] = smoothing.others_by(links, table.stored, table.shape.width, table.backend)
         return users
 
     def _stored(self, nodes: I32) -> I32:
         """The rows of these nodes that the table has."""
-        first = self.smoothing.nodes - self.table.shape.rows
-        return nodes[nodes >= first] - np.int32(first)
+        first = self.histories.n_users if "item" in self.tables else 0
+        return nodes[(nodes >= first) & (nodes < first + self.table.shape.rows)] - np.int32(first)
 
     def _products(self, batch_size: int) -> int:
         negatives = 1 if self.options.loss == "bpr" else self.options.negatives

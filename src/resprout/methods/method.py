@@ -5,8 +5,8 @@ To add one, write one file here with one subclass of `Method`; `catalog.py` find
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -16,8 +16,10 @@ from resprout.budget import Budget, MemoryUse, Shape
 from resprout.errors import SettingsError
 from resprout.tables.table import Table
 
-ITEMS = "items"
-"""What a trained stage is called whose users have no rows, for it wants settings of its own."""
+RowsFor = Literal["both", "items", "users"]
+"""Who has rows in the tables: users and items, or one side, of which the others are made."""
+SIDES: tuple[RowsFor, ...] = ("items", "users")
+"""Also what a stage is called in which one side alone has rows, for it wants settings of its own."""
 
 
 class Options(BaseModel):
@@ -34,11 +36,11 @@ class Stage:
     slots: weights of each packed table, or how many of a thresholded one are to be left; empty for others.
     scale_start: see `tables.build`; deployed: whether its tables are the result.
     mask_from: the earlier stage whose most important weights get the slots, table by table.
-    mask: where slots are without `mask_from`: "random", or "columns", the first ones of every row, or "mostly_columns".
+    mask: where slots are without `mask_from`: "random", "columns", "mostly_columns" or "uneven", see there.
     values_from: the earlier stage whose weights, network included, it starts with; if none, with draw number `draw` of
     starting values: 0 is that of the seed, which every first stage has.
     epochs: how many to train; as many as `training.epochs` says if none.
-    user_rows: whether users have rows of their own; if not, its tables are `Backbone.shapes_without_users`.
+    rows_for: who has rows; if only one side, its tables are among `Backbone.one_sided_shapes`.
     judged: whether its best epoch on validation data is kept, and not its last.
     """
 
@@ -54,40 +56,40 @@ class Stage:
     draw: int = 0
     epochs: int | None = None
     judged: bool = True
-    user_rows: bool = True
+    rows_for: RowsFor = "both"
 
 
 @dataclass(frozen=True)
 class Allowance:
     """What a method may plan with: the backbone's tables at full width, and the budget, if one was given.
 
-    shapes_without_users: those of its form without rows for users; empty if it has none.
-    interactions_of_item: how many an item has in the mean; 0 if nobody knows.
+    one_sided: those of its forms in which one side alone has rows, by side; empty if it has none.
+    interactions: how many "users" and "items" have in the mean; empty if nobody knows.
     """
 
     shapes: tuple[Shape, ...]
     budget: Budget | None
-    shapes_without_users: tuple[Shape, ...] = ()
-    interactions_of_item: float = 0.0
+    one_sided: Mapping[str, tuple[Shape, ...]] = field(default_factory=dict)
+    interactions: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def widths(self) -> tuple[int, ...]:
         """The full widths."""
         return tuple(shape.width for shape in self.shapes)
 
-    def without_users(self) -> "Allowance":
-        """The same bytes for the form without rows for users; SettingsError if there is none."""
-        if not self.shapes_without_users:
+    def for_rows(self, of: RowsFor) -> "Allowance":
+        """The same bytes for the form in which these have rows; SettingsError if there is none."""
+        if of == "both":
+            return self
+        if of not in self.one_sided:
             raise SettingsError(
-                "method.user_rows = false: this backbone has no form without rows for users; 'lightgcn' with hops has"
+                f"method.rows_for = {of!r}: this backbone has no form with rows for {of} alone; lightgcn with hops has"
             )
-        return Allowance(
-            self.shapes_without_users, self.budget and self.budget.moved(self.shapes, self.shapes_without_users)
-        )
+        return Allowance(self.one_sided[of], self.budget and self.budget.moved(self.shapes, self.one_sided[of]))
 
     def tables_of(self, stage: Stage) -> list[Shape]:
         """The tables of a stage."""
-        shapes = self.shapes if stage.user_rows else self.shapes_without_users
+        shapes = self.shapes if stage.rows_for == "both" else self.one_sided[stage.rows_for]
         return [shape.narrowed(width) for shape, width in zip(shapes, stage.widths, strict=True)]
 
 
@@ -206,6 +208,11 @@ def all_stages(method: Method, allowance: Allowance) -> list[Stage]:
     while (stage := method.next_stage(stages, allowance)) is not None:
         stages.append(stage)
     return stages
+
+
+def stage_name(rows_for: RowsFor) -> str:
+    """What the trained stage of a method of one stage is called."""
+    return "train" if rows_for == "both" else rows_for
 
 
 def first_left(finished: Sequence[Stage], *stages: Stage) -> Stage | None:

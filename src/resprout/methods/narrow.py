@@ -5,15 +5,13 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from resprout.methods import method
-from resprout.methods.method import ITEMS, Allowance, Stage, needed
+from resprout.methods.method import SIDES, Allowance, RowsFor, Stage, needed, stage_name
 
 
 class Options(method.Options):
     """Options of `narrow`."""
 
-    user_rows: bool | None = Field(
-        None, description="false: users have no rows, the graph makes them of their items (lightgcn)"
-    )
+    rows_for: RowsFor = Field("both", description="items, or users: the graph makes the others of them (lightgcn)")
 
 
 class Narrow(method.Method):
@@ -22,12 +20,11 @@ class Narrow(method.Method):
     Options = Options
     summary = "a small dense table of fewer columns: no index, the rival to beat"
     cost = "less than 1: its width by the full width"
-    stages_at_some_budgets = (ITEMS,)
+    stages_at_some_budgets = SIDES
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""
-        user_rows = self.options.user_rows is not False
-        if not user_rows:
-            allowance = allowance.without_users()
+        rows_for = self.options.rows_for
+        allowance = allowance.for_rows(rows_for)
         widths = tuple(needed(allowance, "narrow").narrow_widths(allowance.shapes))
-        return None if finished else Stage("train" if user_rows else ITEMS, "dense", widths, user_rows=user_rows)
+        return None if finished else Stage(stage_name(rows_for), "dense", widths, rows_for=rows_for)

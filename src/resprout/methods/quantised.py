@@ -8,7 +8,7 @@ from pydantic import Field
 
 from resprout.budget import RowBytes
 from resprout.methods import method
-from resprout.methods.method import ITEMS, Allowance, Stage, first_left
+from resprout.methods.method import SIDES, Allowance, RowsFor, Stage, first_left, stage_name
 
 Precision = Literal["float16", "int8", "bits6", "bits5", "bits4", "bits3", "bits2", "bits1"]
 
@@ -31,9 +31,7 @@ class Options(method.Options):
     precision: Precision = Field(
         "int8", description="int8: a byte a weight, 4 a row; float16: 2 bytes a weight; bits4: 4 bits, a byte a row"
     )
-    user_rows: bool | None = Field(
-        None, description="false: users have no rows, the graph makes them of their items (lightgcn)"
-    )
+    rows_for: RowsFor = Field("both", description="items, or users: the graph makes the others of them (lightgcn)")
 
 
 class Quantised(method.Method):
@@ -42,18 +40,17 @@ class Quantised(method.Method):
     Options = Options
     summary = "a dense table, deployed with 1 to 16 bits a weight; narrow too, where the budget asks for it"
     cost = "1"
-    stages_at_some_budgets = (ITEMS,)
+    stages_at_some_budgets = SIDES
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""
-        precision, user_rows = self.options.precision, self.options.user_rows is not False
-        if not user_rows:
-            allowance = allowance.without_users()
+        precision, rows_for = self.options.precision, self.options.rows_for
+        allowance = allowance.for_rows(rows_for)
         widths = allowance.widths
         if allowance.budget is not None:
             row_bytes = DEPLOYED[precision] if allowance.budget.of == "deployed" else None
             widths = tuple(allowance.budget.narrow_widths(allowance.shapes, row_bytes))
-        name = "train" if user_rows else ITEMS
-        dense = Stage(name, "dense", widths, deployed=False, user_rows=user_rows)
-        rounded = Stage("rounded", precision, widths, values_from=name, epochs=0, user_rows=user_rows)
+        name = stage_name(rows_for)
+        dense = Stage(name, "dense", widths, deployed=False, rows_for=rows_for)
+        rounded = Stage("rounded", precision, widths, values_from=name, epochs=0, rows_for=rows_for)
         return first_left(finished, dense, rounded)

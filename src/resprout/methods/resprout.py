@@ -1,6 +1,7 @@
 """Resprout: rows of few bits that are trained as they are deployed, so that nearly all of the budget is weights.
 
-Where a graph can make users of their items, and that is worth more than rows of their own, users have none.
+Where a graph can make users of their items, or items of their users, and that is worth more than rows of their own,
+these have none.
 
 What a dense table holds in training is mostly not its weights: Adam keeps two float32 moments for each of them. Here a
 row has one second moment and none of first order. Weights are int8 (with a scale a row) or float16, which updates round
@@ -18,7 +19,7 @@ from pydantic import Field
 from resprout.budget import Budget
 from resprout.errors import BudgetExceeded
 from resprout.methods import method
-from resprout.methods.method import ITEMS, Allowance, Hooks, Moment, Stage, first_left
+from resprout.methods.method import SIDES, Allowance, Hooks, Moment, RowsFor, Stage, first_left, stage_name
 from resprout.methods.quantised import DEPLOYED, Precision
 from resprout.tables.bits import BitsTable
 
@@ -31,10 +32,12 @@ LOST = {
 each update, comes to what three bits come to (docs/decisions/0013)."""
 
 
-ITEMS_WORTH = 0.85
-"""What a column is worth where items alone have rows, of one where users have some too (docs/decisions/0013)."""
-MANY_INTERACTIONS = 100
-"""Of an item in the mean: so many tell what it is to all users alike. On ML-1M they are 330, on Gowalla 25: too few."""
+MANY, FEW = 100, 10
+"""Interactions in the mean. A row that has many tells of itself all that others need: those who meet it need no row. A
+row that has few learns little that its neighbours do not know. ML-1M's items have 330, CiteULike's 5; on Gowalla, where
+both sides have about 25, neither can do without (docs/decisions/0013)."""
+RICH_WORTH, POOR_WORTH = 0.85, 0.7
+"""What a column is worth in a form without rows for one side, of one where both have some, in these two cases."""
 
 
 class Options(method.Options):
@@ -51,29 +54,30 @@ class Options(method.Options):
         le=1,
         description="of 1 to 6 bits: share of the steps after which training reads rounded ones; if not given all do",
     )
-    user_rows: bool | None = Field(
+    rows_for: RowsFor | None = Field(
         None,
-        description="whether users have rows; false: the graph makes them of their items, which have more columns then "
-        "(lightgcn); if not given, whichever is worth more, but true where items have less than 100 interactions each",
+        description="who has rows: both, or users or items alone, which have more columns then, and of which the graph "
+        "makes the others (lightgcn); if not given, what is worth most",
     )
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Rows of few bits: their precision, the columns of each table, and whether users have any."""
+    """Rows of few bits: their precision, the columns of each table, who has some, and what that is worth a column."""
 
     precision: str
     widths: tuple[int, ...]
-    user_rows: bool
+    rows_for: RowsFor
+    form_worth: float
 
     @property
     def worth(self) -> float:
-        """What orders plans: columns count as far as rounding leaves them, and more where users have their own.
+        """What orders plans: columns count as far as rounding leaves them, and more where both sides have some.
 
         The exponent is where 40 columns of 3 bits and 64 of 2 are as good (docs/decisions/0012).
         """
         columns = sum(self.widths) / len(self.widths)
-        return columns * (1 - LOST.get(self.precision, 0)) ** 6 * (1 if self.user_rows else ITEMS_WORTH)
+        return columns * (1 - LOST.get(self.precision, 0)) ** 6 * self.form_worth
 
 
 class Resprout(method.Method):
@@ -81,36 +85,46 @@ class Resprout(method.Method):
 
     Options = Options
     summary = "a table of 2 to 16 bits a weight, trained as it is deployed, with one moment a row"
-    cost = "1 or less: its width by the full width, and half of that without rows for users"
-    stages_at_some_budgets = (ITEMS,)
+    cost = "1 or less: its width by the full width, and half of that with rows for one side alone"
+    stages_at_some_budgets = SIDES
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""
         plan = self._plan(allowance)
-        name = "train" if plan.user_rows else ITEMS
-        return first_left(finished, Stage(name, plan.precision, plan.widths, user_rows=plan.user_rows))
+        name = stage_name(plan.rows_for)
+        return first_left(finished, Stage(name, plan.precision, plan.widths, rows_for=plan.rows_for))
 
     def hooks(self, stage: Stage) -> Hooks:
         """See `Method.hooks`."""
         return LateRounding(self.options.round_at) if self.options.round_at and stage.storage in BITS else Hooks()
 
     def _plan(self, allowance: Allowance) -> Plan:
-        """The plan that is worth most; of equals the one with more bits, and with rows for users."""
-        wanted = self.options.user_rows
-        forms = {} if wanted is False else {True: allowance}
-        items_do = allowance.shapes_without_users and allowance.interactions_of_item >= MANY_INTERACTIONS
-        if wanted is False or (wanted is None and allowance.budget and items_do):
-            forms[False] = allowance.without_users()
+        """The plan that is worth most; of equals the one with more bits, and with rows for both sides."""
         plans, refusal = [], None
-        for rows, its in forms.items():
+        for rows_for, worth in self._forms(allowance).items():
+            its = allowance.for_rows(rows_for)
             for precision in self._precisions(its.budget):
                 try:
-                    plans.append(Plan(precision, self._widths(its, precision), rows))
+                    plans.append(Plan(precision, self._widths(its, precision), rows_for, worth))
                 except BudgetExceeded as error:
                     refusal = error
         if refusal is not None and not plans:
             raise refusal
         return max(plans, key=lambda plan: plan.worth)
+
+    def _forms(self, allowance: Allowance) -> dict[RowsFor, float]:
+        """Who may have rows, and what a column is worth then."""
+        if self.options.rows_for is not None:
+            return {self.options.rows_for: 1.0}
+        forms: dict[RowsFor, float] = {"both": 1.0}
+        of = allowance.interactions
+        if allowance.budget is not None and of:
+            for side, other in (SIDES, SIDES[::-1]):
+                if side in allowance.one_sided and of[side] >= MANY:
+                    forms[side] = RICH_WORTH
+                elif side in allowance.one_sided and of[other] < FEW:
+                    forms[side] = POOR_WORTH
+        return forms
 
     def _precisions(self, budget: Budget | None) -> Sequence[str]:
         if self.options.precision != "auto":

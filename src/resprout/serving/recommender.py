@@ -75,7 +75,7 @@ class Recommender:
         if not self._model.ranks_new_users:
             raise SettingsError(
                 f"backbone {self.parts.backbone!r} has a row for each user of training and cannot rank others: "
-                "train cdae, multvae, or lightgcn with method.user_rows = false; or again with the users' interactions"
+                "train cdae, multvae, or lightgcn with method.rows_for = 'items'; or again with the users' interactions"
             )
         n_known, n_items = len(self.parts.user_ids), len(self.parts.item_ids)
         lists = [np.unique(_rows(self.parts.item_ids, wanted, "item")) for wanted in histories.values()]
@@ -153,7 +153,7 @@ def model_of(parts: ModelParts) -> Backbone:
             f"option {'.'.join(map(str, first['loc']))} of {parts.backbone!r}: {first['msg']}"
         ) from error
     sizes = options, len(parts.user_ids), len(parts.item_ids)
-    forms = [shapes for shapes in (kind.shapes(*sizes), kind.shapes_without_users(*sizes)) if shapes]
+    forms = [kind.shapes(*sizes), *kind.one_sided_shapes(*sizes).values()]
     expected = [{shape.name: shape.rows for shape in shapes} for shapes in forms]
     present = {name: table.shape.rows for name, table in parts.tables.items()}
     if present not in expected:

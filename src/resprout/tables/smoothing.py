@@ -128,99 +128,108 @@ class NodeSmoothing(Smoothing):
 
 
 @dataclass(frozen=True, eq=False)
-class ItemSmoothing(Smoothing):
-    """Of a table of items alone, over the graph of users and items: as if users had rows of zeros.
+class SideSmoothing(Smoothing):
+    """Of a table for one side alone, users or items, over the graph of both: as if the others had rows of zeros.
 
-    A hop reaches users from items or items from users, so that half of what `NodeSmoothing` sums over is zero, and is
-    left out: after an odd number of hops users have `B (x + C B x + ...)`, `B` the links from items to users and `C`
-    those back, and items what is in brackets. Nodes are the users, and then the items.
+    A hop reaches one side from the other, so that half of what `NodeSmoothing` sums over is zero, and is left out:
+    after an odd number of hops the others have `B (x + C B x + ...)`, `B` the links to them and `C` those back, and the
+    side with rows what is in brackets. Nodes are the users, and then the items.
     """
 
-    of_users: Links
-    """Items of each user."""
-    of_items: Links
-    """Users of each item."""
+    of_others: Links
+    """Who of the side with rows belongs to each of the others."""
+    of_own: Links
+    """Who of the others belongs to each of the side with rows."""
+    own_first: bool
+    """Whether the side with rows is the users."""
 
     def __post_init__(self) -> None:
-        assert self.hops > 0, "without a hop users have nothing"
+        assert self.hops > 0, "without a hop the others have nothing"
 
     @property
     def nodes(self) -> int:
         """See `Smoothing.nodes`."""
-        return self._n_users + len(self.of_items.starts) - 1
+        return len(self.of_others.starts) + len(self.of_own.starts) - 2
 
     @property
     def links_of_hop(self) -> int:
         """See `Smoothing.links_of_hop`: those from one side to the other."""
-        return len(self.of_users.ids)
+        return len(self.of_others.ids)
 
     @property
-    def _n_users(self) -> int:
-        return len(self.of_users.starts) - 1
+    def own(self) -> slice:
+        """The nodes of the side with rows."""
+        count = len(self.of_own.starts) - 1
+        return slice(0, count) if self.own_first else slice(self.nodes - count, self.nodes)
+
+    @property
+    def others(self) -> slice:
+        """The nodes of the other side."""
+        count = len(self.of_others.starts) - 1
+        return slice(self.nodes - count, self.nodes) if self.own_first else slice(0, count)
 
     def rows_of(self, start: Rows, ids: I32, width: int, backend: Backend) -> F32:
         """See `Smoothing.rows_of`."""
         out = aligned_empty(len(ids), width)
-        near = self._items(start, width, backend)
-        users_at, items_at = np.flatnonzero(ids < self._n_users), np.flatnonzero(ids >= self._n_users)
-        users, items = ids[users_at], ids[items_at] - np.int32(self._n_users)
-        of_users, of_items = aligned_empty(len(users), width), aligned_empty(len(items), width)
-        backend.sum_links_of(self.of_users, users, _rows(near, start), NoRows(), self.scale, of_users)
+        near = self._near(start, width, backend)
+        is_own = (ids >= self.own.start) & (ids < self.own.stop)
+        others, own = ids[~is_own] - np.int32(self.others.start), ids[is_own] - np.int32(self.own.start)
+        of_others, of_own = aligned_empty(len(others), width), aligned_empty(len(own), width)
+        backend.sum_links_of(self.of_others, others, _rows(near, start), NoRows(), self.scale, of_others)
         if self.hops % 2:
-            backend.read_rows(items, _rows(near, start), of_items)
-            of_items *= self.scale
+            backend.read_rows(own, _rows(near, start), of_own)
+            of_own *= self.scale
         else:
-            far = self._hop(self.of_users, _rows(near, start), NoRows(), width, backend)
-            backend.sum_links_of(self.of_items, items, DenseRows(far), start, self.scale, of_items)
+            far = self._hop(self.of_others, _rows(near, start), NoRows(), width, backend)
+            backend.sum_links_of(self.of_own, own, DenseRows(far), start, self.scale, of_own)
             self._give_back(far)
         self._give_back(near)
-        out[users_at], out[items_at] = of_users, of_items
+        out[~is_own], out[is_own] = of_others, of_own
         return out
 
     def all_rows(self, start: Rows, width: int, backend: Backend) -> F32:
         """See `Smoothing.all_rows`."""
         out = aligned_empty(self.nodes, width)
-        users, items = out[: self._n_users], out[self._n_users :]
-        near = self._items(start, width, backend)
-        backend.sum_links(self.of_users, 0, _rows(near, start), NoRows(), 1.0, users)
+        others, own = out[self.others], out[self.own]
+        near = self._near(start, width, backend)
+        backend.sum_links(self.of_others, 0, _rows(near, start), NoRows(), 1.0, others)
         if self.hops % 2:
-            backend.read_range(0, _rows(near, start), items)
+            backend.read_range(0, _rows(near, start), own)
         else:
-            backend.sum_links(self.of_items, 0, DenseRows(users), start, 1.0, items)
+            backend.sum_links(self.of_own, 0, DenseRows(others), start, 1.0, own)
         out *= self.scale
         self._give_back(near)
         return out
 
-    def users_by(self, links: Links, start: Rows, width: int, backend: Backend) -> F32:
-        """What users with these links to items come to, `[users, width]`, were they in the graph; it stays as it is."""
-        near, out = self._items(start, width, backend), aligned_empty(len(links.starts) - 1, width)
+    def others_by(self, links: Links, start: Rows, width: int, backend: Backend) -> F32:
+        """What others with these links come to, `[lists, width]`, were they in the graph, which stays as it is."""
+        near, out = self._near(start, width, backend), aligned_empty(len(links.starts) - 1, width)
         backend.sum_links(links, 0, _rows(near, start), NoRows(), self.scale, out)
         self._give_back(near)
         return out
 
     def gradient(self, batch: CompactRows, width: int, backend: Backend) -> Gradient:
-        """See `Smoothing.gradient`: from side to side, ending at the items."""
-        n_users = self._n_users
-        of_users = CompactRows(batch.positions[:n_users], batch.values)
-        of_items = CompactRows(batch.positions[n_users:], batch.values)
-        at_users = self.hops % 2 == 1
-        begins_with = of_users if at_users else of_items
+        """See `Smoothing.gradient`: from side to side, ending at the one with rows."""
+        of_others = CompactRows(batch.positions[self.others], batch.values)
+        of_own = CompactRows(batch.positions[self.own], batch.values)
+        at_others = self.hops % 2 == 1
+        begins_with = of_others if at_others else of_own
         total: F32 | None = None
         for _ in range(self.hops - 1):
-            at_users = not at_users
-            links, own = (self.of_users, of_users) if at_users else (self.of_items, of_items)
-            out = self._hop(links, _rows(total, begins_with), own, width, backend)
+            at_others = not at_others
+            links, here = (self.of_others, of_others) if at_others else (self.of_own, of_own)
+            out = self._hop(links, _rows(total, begins_with), here, width, backend)
             self._give_back(total)
             total = out
         behind = _rows(total, begins_with)
-        return SmoothedGradient(self.of_items, behind, of_items, backend, self._giving_back(total))
+        return SmoothedGradient(self.of_own, behind, of_own, backend, self._giving_back(total))
 
-    def _items(self, start: Rows, width: int, backend: Backend) -> F32 | None:
-        """What users' rows are sums of, all but scaled, in a borrowed buffer; none if it is the table itself."""
+    def _near(self, start: Rows, width: int, backend: Backend) -> F32 | None:
+        """What the others' rows are sums of, all but scaled, in a borrowed buffer; none if it is the table itself."""
         total: F32 | None = None
         for _ in range((self.hops - 1) // 2):
-            users = self._hop(self.of_users, _rows(total, start), NoRows(), width, backend)
+            others = self._hop(self.of_others, _rows(total, start), NoRows(), width, backend)
             self._give_back(total)
-            total = self._hop(self.of_items, DenseRows(users), start, width, backend)
-            self._give_back(users)
+            total = self._hop(self.of_own, DenseRows(others), start, width, backend)
+            self._give_back(others)
         return total

@@ -87,10 +87,11 @@ def _check_stages(settings: Settings, method: Method, allowance: Allowance) -> N
 
 def _allowance(settings: Settings, prepared: Prepared) -> Allowance:
     backbone = catalog.load_backbone(settings.backbone_name)
-    interactions = prepared.dataset.interactions
-    sizes = settings.backbone, interactions.n_users, interactions.n_items
-    shapes, without_users = tuple(backbone.shapes(*sizes)), tuple(backbone.shapes_without_users(*sizes))
-    return Allowance(shapes, settings.budget, without_users, len(interactions) / interactions.n_items)
+    found = prepared.dataset.interactions
+    sizes = settings.backbone, found.n_users, found.n_items
+    one_sided = {side: tuple(shapes) for side, shapes in backbone.one_sided_shapes(*sizes).items()}
+    interactions = {"users": len(found) / found.n_users, "items": len(found) / found.n_items}
+    return Allowance(tuple(backbone.shapes(*sizes)), settings.budget, one_sided, interactions)
 
 
 class _Run:

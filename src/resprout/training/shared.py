@@ -21,7 +21,7 @@ from resprout.training.settings import Settings
 # what a stage is called, and what is made of it, do not change it
 _NAMES = ("name", "deployed", "mask_from", "values_from")
 # what stages of before did not have, left out where it is as it was, so that they are still found
-_LATER = {"user_rows": True}
+_LATER = {"rows_for": "both"}
 
 
 @dataclass(frozen=True)
