@@ -24,20 +24,13 @@ set = { "method.name" = "narrow", "budget.limit" = "50%" }
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory, data_file):
+def ended(tmp_path_factory, study_text):
     """A study of three runs."""
     path = tmp_path_factory.mktemp("ended")
-    base = f"""
-[base]
-data.source = "{data_file}"
-backbone = {{ name = "mf", width = 8 }}
-training = {{ epochs = 3, batch_size = 64, monitor = "recall@5" }}
-evaluation.cutoffs = [5]
-"""
     file = path / "small.toml"
-    file.write_text(base + GRID)
+    file.write_text(study_text(GRID))
     study, folder = read_study(file), StudyFolder(path / "runs" / "out")
-    folder.claim(study, base)
+    folder.claim(study, file.read_text())
     assert len(run_study(study, folder, Processes(folder, 1, threads=1), lambda _: None).done) == 3
     return study, folder
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from resprout import catalog, data
 from resprout.data.histories import Histories
 from resprout.errors import SettingsError
-from resprout.evaluation.evaluate import Scorer, UserMetrics, evaluate_per_user
+from resprout.evaluation.evaluate import Scorer, UserMetrics, evaluate, evaluate_per_user
 from resprout.evaluation.sampled import evaluate_sampled
 from resprout.training.loop import Metrics
 from resprout.training.settings import EvaluationSettings, Settings
@@ -75,19 +75,18 @@ class Ranks(Protocol):
 
 def measure(model: Ranks, split: data.Split, of: str, settings: EvaluationSettings) -> Metrics:
     """Metrics on the validation or test part; what the user interacted with before that part is not ranked."""
-    if settings.protocol == "full":
-        users = measure_users(model, split, of, settings)
-        return {} if users is None else users.means()
     held_out = _held_out(split, of)
     if len(held_out) == 0:
         return {}
     known = split.known(of).histories()
-    lists = held_out.histories(), known
-    return evaluate_sampled(model.scorer(known), *lists, settings.cutoffs, settings.sampled_negatives, split.seed)
+    if settings.protocol == "sampled":
+        lists = held_out.histories(), known
+        return evaluate_sampled(model.scorer(known), *lists, settings.cutoffs, settings.sampled_negatives, split.seed)
+    return evaluate(model.scorer(known), held_out.histories(), known, settings.cutoffs)
 
 
 def measure_users(model: Ranks, split: data.Split, of: str, settings: EvaluationSettings) -> UserMetrics | None:
-    """Metrics of single users on the validation or test part, all items ranked; None if nothing is held out."""
+    """Those of single users, all items ranked; None if nothing is held out."""
     held_out = _held_out(split, of)
     if len(held_out) == 0:
         return None
