@@ -101,3 +101,15 @@ def test_a_line_that_is_no_run_is_refused(tmp_path, line, said):
         KeptRuns([file])
     with pytest.raises(RunError, match=r"broken\.jsonl, line 2"):
         keep_runs({}, file)
+
+
+def test_a_damaged_run_is_refused_and_leaves_nothing(ended, tmp_path):
+    study, first = ended
+    file = tmp_path / "damaged.jsonl"
+    keep_runs(first.ended_runs(), file)
+    file.write_text(file.read_text().replace('"records": "', '"records": "AAAA'))
+    folder = StudyFolder(tmp_path / "out", KeptRuns([file]))
+    folder.claim(study, "")
+    with pytest.raises(RunError, match="a kept run is damaged"):
+        folder.ended(study.runs[0].key)
+    assert not folder.run(study.runs[0].key).path.exists()

@@ -1,7 +1,8 @@
 """Ended runs in a file that outlives their folders, for a study that goes on elsewhere: what its reports need.
 
-JSON Lines, a run each, in the order of their keys: settings, environment, records by epoch, result, and the monitored
-metric of single users. What is not kept is the model, and with it where its slots are.
+JSON Lines, a run each, in the order of their keys: settings, environment and result as they are, and packed (deflated,
+in base64) the records by epoch and the monitored metric of single users. What is not kept is the model, and with it
+where its slots are.
 """
 
 import base64
@@ -13,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import tomli_w
-from numpy.typing import NDArray
 
 from resprout.artifact.files import read_json, write_json, write_text
 from resprout.errors import RunError
@@ -38,11 +38,12 @@ class KeptRuns:
         kept, run = json.loads(self._lines[key]), RunFolder(path)
         write_text(run.settings_file, tomli_w.dumps(kept["settings"]))
         write_json(run.environment, kept["environment"])
-        write_text(run.metrics, "".join(f"{json.dumps(record)}\n" for record in kept["records"]))
+        write_text(run.metrics, _unpacked(kept["records"]).decode())
         if kept["users"] is not None:
-            users = np.cumsum(_unpacked(kept["users"]["steps"], "<i4"), dtype=np.int32)
-            values = _unpacked(kept["users"]["values"], "<f4").astype(np.float64)
-            run.write_users(UserMetrics(users, {kept["users"]["metric"]: values}))
+            steps, values = (_unpacked(kept["users"][name]) for name in ("steps", "values"))
+            users = np.cumsum(np.frombuffer(steps, "<i4"), dtype=np.int32)
+            metric = np.frombuffer(values, "<f4").astype(np.float64)
+            run.write_users(UserMetrics(users, {kept["users"]["metric"]: metric}))
         write_json(run.result, kept["result"])
 
 
@@ -61,13 +62,13 @@ def _kept(key: str, run: RunFolder) -> dict[str, Any]:
     if run.users.exists():
         metrics, name = run.read_users(), settings.training.monitor
         steps = np.diff(metrics.users, prepend=0)  # from user to user: nearly all are 1
-        packed = {"steps": _packed(steps.astype("<i4")), "values": _packed(metrics.values[name].astype("<f4"))}
-        users = {"metric": name, **packed}
+        values = metrics.values[name].astype("<f4")
+        users = {"metric": name, "steps": _packed(steps.astype("<i4").tobytes()), "values": _packed(values.tobytes())}
     return {
         "key": key,
         "settings": settings.sections,
         "environment": read_json(run.environment),
-        "records": run.records(),
+        "records": _packed(run.metrics.read_bytes()),
         "users": users,
         "result": run.read_result(),
     }
@@ -93,9 +94,12 @@ def _key_of(line: str, where: str) -> str:
     return key
 
 
-def _packed(values: NDArray[Any]) -> str:
-    return base64.b64encode(zlib.compress(values.tobytes(), 9)).decode("ascii")
+def _packed(content: bytes) -> str:
+    return base64.b64encode(zlib.compress(content, 9)).decode("ascii")
 
 
-def _unpacked(text: str, dtype: str) -> NDArray[Any]:
-    return np.frombuffer(zlib.decompress(base64.b64decode(text)), np.dtype(dtype))
+def _unpacked(text: str) -> bytes:
+    try:
+        return zlib.decompress(base64.b64decode(text))
+    except (ValueError, TypeError, zlib.error) as error:
+        raise RunError(f"a kept run is damaged ({error}): take it out of its file, and it is trained again") from error
