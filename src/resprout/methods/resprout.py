@@ -35,7 +35,7 @@ each update, comes to what three bits come to (docs/decisions/0013)."""
 MANY, FEW = 100, 10
 """Interactions in the mean. A row that has many tells of itself all that others need: those who meet it need no row. A
 row that has few learns little that its neighbours do not know. ML-1M's items have 330, CiteULike's 5; on Gowalla, where
-both sides have about 25, neither can do without (docs/decisions/0013)."""
+both sides have about 25, it is a tie at best (docs/decisions/0013)."""
 RICH_WORTH, POOR_WORTH = 0.85, 0.7
 """What a column is worth in a form without rows for one side, of one where both have some, in these two cases."""
 
