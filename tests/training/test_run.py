@@ -119,7 +119,8 @@ def test_result_has_the_promised_keys_and_keeps_to_the_budget(settings, tmp_path
     assert sum(array.nbytes for array in tables.values()) == result["budget"]["deployed_bytes"]
     (table,) = result["budget"]["tables"]
     assert (table["slots"], table["deployed_bytes"]) == tuple(result["budget"][k] for k in ("slots", "deployed_bytes"))
-    assert (table["name"], table["rows"]) == (("item", 30) if "without users" in method else ("node", 70))
+    one_sided = {"items": ("item", 30), "users": ("user", 40)}
+    assert (table["name"], table["rows"]) == one_sided.get(method.rpartition(", ")[2], ("node", 70))
 
 
 def weights_of(folder):

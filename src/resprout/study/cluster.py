@@ -83,14 +83,19 @@ def _connect(ray: Any) -> None:
             raise SettingsError(f"{whose} {address} does not answer ({why}): {_WAY_OUT}") from error
     try:
         ray.init(address=address, logging_level="error", log_to_driver=False)
-    except ConnectionError as error:
-        raise SettingsError(f"no Ray cluster: {_WAY_OUT}") from error
+    except (ConnectionError, ValueError) as error:
+        raise SettingsError(f"no Ray cluster at {address}: {_WAY_OUT}") from error
 
 
 def _last_started() -> str:
-    """The cluster that Ray has noted as started here; the note of one that was killed stays."""
+    """The cluster that Ray has noted as started here; the note of one that was killed stays.
+
+    Without a note Ray would take any cluster whose process it finds, another user's too, or one that is just ending.
+    """
     note = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp", "ray", "ray_current_cluster")
-    return (note.read_text().strip() if note.is_file() else "") or "auto"
+    if address := note.read_text().strip() if note.is_file() else "":
+        return address
+    raise SettingsError(f"no Ray cluster: {_WAY_OUT}")
 
 
 def _train(folder: StudyFolder, run: PlannedRun, directory: str) -> int:
