@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import resprout  # noqa: F401  before any test loads PyTorch: it says how long idle threads may spin (decision 0004)
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
