@@ -13,9 +13,11 @@ from resprout.training.settings import assignments, merged, resolve
 @pytest.mark.parametrize("method", catalog.method_names())
 @pytest.mark.parametrize("name", recipe_names())
 def test_recipes_are_for_known_data_and_resolve(name, method):
-    data, backbone = name.split("/")
+    data, _, backbone = name.partition("/")
+    backbone, _, loss = backbone.partition("-")
     assert data in KNOWN
     given = assignments([f"data.source={data}", f"backbone.name={backbone}", "budget.limit=20%"])
+    given = merged(given, {"backbone": {"loss": loss} if loss else {}})
     values, found = with_recipe(merged(given, {"method": {"name": method}}))
     assert found == name
     settings = resolve(values)
@@ -35,6 +37,17 @@ def test_methods_have_settings_of_their_own_and_the_caller_wins():
     dsl = resolve(with_recipe(more)[0])
     assert (dsl.training.epochs, dsl.backbone.l2, dsl.backbone.start_scale) == (7, 5e-4, 0.1)
     assert dsl.method.freeze_at == 0.7
+
+
+def test_another_loss_has_a_recipe_of_its_own_or_that_of_the_papers(monkeypatch, tmp_path):
+    (tmp_path / "ml-1m").mkdir()
+    (tmp_path / "ml-1m" / "mf.toml").write_text("training.epochs = 30")
+    (tmp_path / "ml-1m" / "mf-softmax.toml").write_text("training.epochs = 20")
+    monkeypatch.setattr(recipes, "FOLDER", tmp_path)
+    epochs = {"bpr": 30, "softmax": 20, "cosine_contrastive": 30}
+    for loss, expected in epochs.items():
+        values, _ = with_recipe(assignments(["data.source=ml-1m", f"backbone.loss={loss}"]))
+        assert (resolve(values).training.epochs, resolve(values).backbone.loss) == (expected, loss)
 
 
 @pytest.mark.parametrize(("given", "method"), [

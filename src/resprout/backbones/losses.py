@@ -51,10 +51,10 @@ def ranking_loss(
     if options.loss == "bpr":
         return bpr((users * positives).sum(1), (users * negatives).sum(1))
     users, positives, negatives = (functional.normalize(rows, eps=_EPSILON) for rows in (users, positives, negatives))
-    of_positives, of_negatives = (users * positives).sum(1), users @ negatives.T
     if options.loss == "softmax":
-        return sampled_softmax(of_positives / options.temperature, of_negatives / options.temperature)
-    return cosine_contrastive(of_positives, of_negatives, options.margin, options.negative_weight)
+        users = users / options.temperature  # fewer numbers than there are scores
+        return sampled_softmax((users * positives).sum(1), users @ negatives.T)
+    return cosine_contrastive((users * positives).sum(1), users @ negatives.T, options.margin, options.negative_weight)
 
 
 def bpr(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
@@ -67,8 +67,7 @@ def sampled_softmax(positive: torch.Tensor, negatives: torch.Tensor) -> torch.Te
 
     (Wu et al., "On the effectiveness of sampled softmax loss for item recommendation", TOIS 2024, eq. 5.)
     """
-    everything = torch.cat([positive[:, None], negatives], 1)
-    return (torch.logsumexp(everything, 1) - positive).mean()
+    return functional.softplus(torch.logsumexp(negatives, 1) - positive).mean()
 
 
 def cosine_contrastive(

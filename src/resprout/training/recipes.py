@@ -1,6 +1,7 @@
 """Settings chosen on validation data for a backbone on a known data set: `recipes/DATA/BACKBONE.toml`.
 
-A recipe has sections like any settings file, and `[methods.METHOD.SECTION]` for what a method needs otherwise: settings
+They are for the loss that the backbone has by default, its paper's; those for another are in `BACKBONE-LOSS.toml`. A
+recipe has sections like any settings file, and `[methods.METHOD.SECTION]` for what a method needs otherwise: settings
 made for a dense table starve a sparse one. Methods that train both have `[methods.METHOD.stages.packed.SECTION]`.
 """
 
@@ -14,16 +15,22 @@ FOLDER = Path(__file__).parent.parent / "recipes"
 
 
 def with_recipe(values: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """The values over those of the recipe for their data set, backbone and method, and its name; or as they are."""
-    names = chosen_names(values)
-    data = values.get("data", {})
-    source = data.get("source", "") if isinstance(data, Mapping) else ""
+    """The values over those of the recipe for their data set, backbone, loss and method, and its name; or as given."""
+    names, known = chosen_names(values), recipe_names()
+    source, loss = _given(values, "data", "source"), _given(values, "backbone", "loss")
     name = f"{source}/{names['backbone']}"
-    if not isinstance(source, str) or name not in recipe_names():
+    if f"{name}-{loss}" in known:
+        name = f"{name}-{loss}"
+    if name not in known:
         return dict(values), None
     content = read_toml(FOLDER / f"{name}.toml")
     own = content.pop("methods", {}).get(names["method"], {})
     return merged(content, {**own, "stages": _left_open(own.get("stages", {}), values)}, values), name
+
+
+def _given(values: Mapping[str, Any], section: str, key: str) -> Any:
+    content = values.get(section)
+    return content.get(key) if isinstance(content, Mapping) else None
 
 
 def _left_open(stages: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,5 +45,5 @@ def _left_open(stages: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str
 
 
 def recipe_names() -> list[str]:
-    """Names of all recipes, like "gowalla/lightgcn"."""
+    """Names of all recipes, like "gowalla/lightgcn" and, for another loss, "ml-1m/mf-softmax"."""
     return sorted(f"{path.parent.name}/{path.stem}" for path in FOLDER.glob("*/*.toml"))
