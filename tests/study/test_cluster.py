@@ -71,6 +71,12 @@ def test_without_a_cluster(monkeypatch, tmp_path):
         RayCluster(StudyFolder(tmp_path))
 
 
+def test_with_an_address_that_is_none(monkeypatch, tmp_path):
+    monkeypatch.setenv("RAY_ADDRESS", "nonsense")
+    with pytest.raises(SettingsError, match="no Ray cluster at nonsense: start one with `ray start --head`"):
+        RayCluster(StudyFolder(tmp_path))
+
+
 @pytest.fixture
 def nobody():
     """An address at which nobody listens."""

@@ -110,6 +110,6 @@ def test_a_damaged_run_is_refused_and_leaves_nothing(ended, tmp_path):
     file.write_text(file.read_text().replace('"records": "', '"records": "AAAA'))
     folder = StudyFolder(tmp_path / "out", KeptRuns([file]))
     folder.claim(study, "")
-    with pytest.raises(RunError, match="a kept run is damaged"):
+    with pytest.raises(RunError, match=r"damaged\.jsonl, line \d+: a kept run is damaged"):
         folder.ended(study.runs[0].key)
     assert not folder.run(study.runs[0].key).path.exists()

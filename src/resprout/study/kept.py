@@ -25,22 +25,24 @@ class KeptRuns:
     """The runs in these files, by key; of two of a key the first. RunError for a line that is not a run."""
 
     def __init__(self, files: Sequence[Path] = ()) -> None:
-        self._lines: dict[str, str] = {}
+        self._lines: dict[str, tuple[str, str]] = {}  # where each stands, for errors, and the line
         for path in files:
             for number, line in enumerate(_lines_of(path), 1):
-                self._lines.setdefault(_key_of(line, f"{path}, line {number}"), line)
+                where = f"{path}, line {number}"
+                self._lines.setdefault(_key_of(line, where), (where, line))
 
     def __contains__(self, key: str) -> bool:
         return key in self._lines
 
     def restore(self, key: str, path: Path) -> None:
         """Makes a run folder, without split and model, at `path`, where there must be nothing."""
-        kept, run = json.loads(self._lines[key]), RunFolder(path)
+        where, line = self._lines[key]
+        kept, run = json.loads(line), RunFolder(path)
         write_text(run.settings_file, tomli_w.dumps(kept["settings"]))
         write_json(run.environment, kept["environment"])
-        write_text(run.metrics, _unpacked(kept["records"]).decode())
+        write_text(run.metrics, _unpacked(kept["records"], where).decode())
         if kept["users"] is not None:
-            steps, values = (_unpacked(kept["users"][name]) for name in ("steps", "values"))
+            steps, values = (_unpacked(kept["users"][name], where) for name in ("steps", "values"))
             users = np.cumsum(np.frombuffer(steps, "<i4"), dtype=np.int32)
             metric = np.frombuffer(values, "<f4").astype(np.float64)
             run.write_users(UserMetrics(users, {kept["users"]["metric"]: metric}))
@@ -98,8 +100,10 @@ def _packed(content: bytes) -> str:
     return base64.b64encode(zlib.compress(content, 9)).decode("ascii")
 
 
-def _unpacked(text: str) -> bytes:
+def _unpacked(text: str, where: str) -> bytes:
     try:
         return zlib.decompress(base64.b64decode(text))
     except (ValueError, TypeError, zlib.error) as error:
-        raise RunError(f"a kept run is damaged ({error}): take it out of its file, and it is trained again") from error
+        raise RunError(
+            f"{where}: a kept run is damaged ({error}): take the line out, and it is trained again"
+        ) from error

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from resprout.training.settings import chosen_names, merged, read_toml
+from resprout.training.settings import chosen_names, given, merged, read_toml
 
 FOLDER = Path(__file__).parent.parent / "recipes"
 
@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent.parent / "recipes"
 def with_recipe(values: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
     """The values over those of the recipe for their data set, backbone, loss and method, and its name; or as given."""
     names, known = chosen_names(values), recipe_names()
-    source, loss = _given(values, "data", "source"), _given(values, "backbone", "loss")
+    source, loss = given(values, "data", "source"), given(values, "backbone", "loss")
     name = f"{source}/{names['backbone']}"
     if f"{name}-{loss}" in known:
         name = f"{name}-{loss}"
@@ -26,11 +26,6 @@ def with_recipe(values: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
     content = read_toml(FOLDER / f"{name}.toml")
     own = content.pop("methods", {}).get(names["method"], {})
     return merged(content, {**own, "stages": _left_open(own.get("stages", {}), values)}, values), name
-
-
-def _given(values: Mapping[str, Any], section: str, key: str) -> Any:
-    content = values.get(section)
-    return content.get(key) if isinstance(content, Mapping) else None
 
 
 def _left_open(stages: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

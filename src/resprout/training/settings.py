@@ -149,10 +149,15 @@ def chosen_names(values: Mapping[str, Any]) -> dict[str, str]:
 
     The default method is "dense", and "resprout" within a budget.
     """
-    sections = {name: content if isinstance(content, Mapping) else {} for name, content in values.items()}
-    within = sections.get("budget", {}).get("limit") is not None
+    within = given(values, "budget", "limit") is not None
     defaults = {"backbone": "mf", "method": "resprout" if within else "dense"}
-    return {name: str(sections.get(name, {}).get("name", default)) for name, default in defaults.items()}
+    return {name: str(given(values, name, "name", default)) for name, default in defaults.items()}
+
+
+def given(values: Mapping[str, Any], section: str, key: str, default: Any = None) -> Any:
+    """What nested values, checked or not, have as `section.key`; the default if nothing."""
+    content = values.get(section)
+    return content.get(key, default) if isinstance(content, Mapping) else default
 
 
 def read_toml(path: Path) -> dict[str, Any]:
