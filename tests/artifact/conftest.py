@@ -18,7 +18,7 @@ N_USERS, N_ITEMS = 30, 45
 def build(
     backbone: str = "mf",
     storage: str = "packed",
-    width: int = 20,
+    width: int = 12,
     seed: int = 0,
     n_users: int = N_USERS,
     n_items: int = N_ITEMS,

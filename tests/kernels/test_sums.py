@@ -18,8 +18,10 @@ from kernel_makers import (
 )
 from numpy.typing import NDArray
 
+from resprout.kernels import cpu_numba
 from resprout.kernels.contract import F32, CompactRows, DenseRows, Links, NoRows, PackedRows
-from resprout.kernels.cpu_numba.sums import even_parts
+from resprout.kernels.cpu_numba.sampled_dots import _add_products
+from resprout.kernels.cpu_numba.sums import _read, _sum_chunk, even_parts
 from resprout.rng import stream
 
 ROWS = 9
@@ -178,3 +180,24 @@ def test_additions_of_every_kind(backend: ModuleType, kind: str, width: int) -> 
         terms = before.astype(np.float64), -0.7 * table[first : first + count]
         np.testing.assert_array_less(np.abs(out - sum(terms)), 1e-6 * (1 + sum(map(np.abs, terms))))
         assert nothing_before(out)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_of_a_mapped_file_are_read_by_what_is_compiled_already(kind: str) -> None:
+    source, table = make_rows(kind, ROWS, 40)
+    mapped, _ = make_rows(kind, ROWS, 40)
+    for array in mapped:
+        if array is not None:
+            array.flags.writeable = False
+    ids = fenced(np.array([8, 0, 5], np.int32))
+    links, out = Links(np.arange(4), ids, np.ones(3, np.float32)), fresh(3, 40)
+    for call in (
+        lambda rows: cpu_numba.sum_links(links, 0, rows, rows, 1.0, out),
+        lambda rows: cpu_numba.sampled_dots(table[:3].astype(np.float32), ids[:, None], rows, fresh(3, 1)),
+        lambda rows: cpu_numba.read_rows(ids, rows, out),
+    ):
+        call(source)
+        before = [len(function.signatures) for function in (_sum_chunk, _add_products, _read)]
+        call(mapped)
+        assert before == [len(function.signatures) for function in (_sum_chunk, _add_products, _read)]
+    np.testing.assert_array_equal(out, table[ids])

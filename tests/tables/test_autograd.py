@@ -100,6 +100,22 @@ def test_sampled_scores_and_the_gradient_of_the_queries(storage, width, count):
     np.testing.assert_allclose(queries.grad, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("width", "count"), [(5, 3), (64, 1), (130, 8)])
+def test_sampled_products_and_both_gradients(width, count):
+    random = np.random.default_rng(count)
+    queries, vectors = (torch.from_numpy(random.standard_normal((n, width)).astype(np.float32)) for n in (4, ROWS))
+    ids = random.integers(0, ROWS, (4, count)).astype(np.int32)
+
+    def gradients(dtype, products):
+        given = [tensor.to(dtype).requires_grad_() for tensor in (queries, vectors)]
+        return torch.autograd.grad(products(*given).sin().sum(), given)
+
+    own = gradients(torch.float32, lambda q, v: autograd.sampled_products(q, v, ids, choose().backend))
+    exact = gradients(torch.float64, lambda q, v: (v[torch.from_numpy(ids).long()] * q[:, None]).sum(2))
+    for mine, true in zip(own, exact, strict=True):
+        np.testing.assert_allclose(mine, true, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("hops", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize("width", [5, 64])
 def test_smoothed_rows(storage, width, hops):

@@ -20,6 +20,7 @@ from resprout.errors import DataError
 from resprout.evaluation.evaluate import Scorer
 from resprout.kernels.contract import I32
 from resprout.schedules import decayed
+from resprout.tables import autograd
 from resprout.tables.table import Table
 
 
@@ -140,8 +141,10 @@ class Backbone(ABC):
 
     def pair_scores(self, users: I32, items: I32) -> torch.Tensor:
         """Scores `[users, n]` of items `[users, n]`, those that are ranked by, with gradients."""
-        of_users, of_items = self.vectors(users, items.reshape(-1))
-        return (of_users[:, None] * of_items.view(*items.shape, -1)).sum(2)
+        backend = next(iter(self.tables.values())).backend
+        groups = backend.group_ids(items.reshape(-1), np.full(self.histories.n_items, -1, np.int32))
+        of_users, of_items = self.vectors(users, groups.unique)
+        return autograd.sampled_products(of_users, of_items, groups.places.reshape(items.shape), backend)
 
     @property
     def turns(self) -> tuple[float, ...]:
@@ -169,9 +172,9 @@ class Backbone(ABC):
         """Multiply-adds of the `vectors` of as many users, forward, apart from those of kernels; items' are rows."""
         return 0
 
-    @abstractmethod
     def executed_pair_scores(self, users: int, each: int) -> int:
         """Multiply-adds of `pair_scores` of `each` items for as many users, forward, apart from those of kernels."""
+        return self.executed_vectors(users)
 
     @abstractmethod
     def executed_ranking(self) -> int:

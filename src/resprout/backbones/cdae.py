@@ -111,10 +111,6 @@ class CDAE(backbone.Backbone):
         """See `Backbone.executed_outside_tables`: products with the output rows, forward and backward."""
         return 3 * batch_size * self.tables["item_out"].shape.weights
 
-    def executed_pair_scores(self, users: int, each: int) -> int:
-        """See `Backbone.executed_pair_scores`."""
-        return users * each * self.tables["item_out"].shape.width
-
     def executed_ranking(self) -> int:
         """See `Backbone.executed_ranking`: products with the output rows."""
         return self.histories.n_users * self.tables["item_out"].shape.weights

@@ -112,10 +112,6 @@ class LightGCN(backbone.Backbone):
         """See `Backbone.executed_outside_tables`: the products, and two gradients of each."""
         return 3 * self._products(batch_size)
 
-    def executed_pair_scores(self, users: int, each: int) -> int:
-        """See `Backbone.executed_pair_scores`."""
-        return users * each * self.table.shape.width
-
     def executed_ranking(self) -> int:
         """See `Backbone.executed_ranking`: products of smoothed rows."""
         return self.histories.n_users * self.histories.n_items * self.table.shape.width

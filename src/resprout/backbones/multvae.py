@@ -116,10 +116,6 @@ class MultVAE(backbone.Backbone):
         """See `Backbone.executed_vectors`: encoder and decoder."""
         return users * (self.encoder.weight.numel() + self.decoder.weight.numel())
 
-    def executed_pair_scores(self, users: int, each: int) -> int:
-        """See `Backbone.executed_pair_scores`."""
-        return self.executed_vectors(users) + users * each * self.tables["item_out"].shape.width
-
     def executed_ranking(self) -> int:
         """See `Backbone.executed_ranking`: encoder (the variances too, which go unused), decoder, output rows."""
         return self.histories.n_users * self._above()

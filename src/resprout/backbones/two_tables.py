@@ -33,10 +33,6 @@ class TwoTables(backbone.Backbone):
         """See `Backbone.inference_multiply_adds`."""
         return self.histories.n_users * self.histories.n_items * self.tables["item"].shape.width
 
-    def executed_pair_scores(self, users: int, each: int) -> int:
-        """See `Backbone.executed_pair_scores`."""
-        return users * each * self.tables["item"].shape.width
-
     def executed_ranking(self) -> int:
         """See `Backbone.executed_ranking`: products of whole rows."""
         return self.inference_multiply_adds()

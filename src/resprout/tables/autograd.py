@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
-from resprout.kernels.contract import F32, I32, I64, Groups, Links, NoRows
+from resprout.kernels.contract import F32, I32, I64, Backend, DenseRows, Groups, Links, NoRows
 from resprout.tables.gradients import DecayGradient, RowGradient, ScoreGradient, sum_by_row
 from resprout.tables.smoothing import Smoothing
 from resprout.tables.table import Table, aligned_empty, row_blocks
@@ -36,6 +36,12 @@ def scores(table: Table, queries: torch.Tensor) -> torch.Tensor:
 def sampled_scores(table: Table, queries: torch.Tensor, ids: I32) -> torch.Tensor:
     """Products `[batch, n]` of queries `[batch, width]` with rows of their own: `ids` `[batch, n]`, they may repeat."""
     out: torch.Tensor = _SampledScores.apply(table.anchor, queries, table, np.ascontiguousarray(ids))
+    return out
+
+
+def sampled_products(queries: torch.Tensor, vectors: torch.Tensor, ids: I32, backend: Backend) -> torch.Tensor:
+    """As `sampled_scores`, with vectors `[vectors, width]` that are no table's, and a gradient of theirs."""
+    out: torch.Tensor = _SampledProducts.apply(queries, vectors, np.ascontiguousarray(ids), backend)
     return out
 
 
@@ -129,6 +135,30 @@ class _SampledScores(torch.autograd.Function):
         table.backend.sum_links(Links(starts, ids, weights), 0, table.stored, NoRows(), 1.0, of_queries)
         _leave_links(table, ids, np.repeat(np.arange(batch, dtype=np.int32), count), weights, queries)
         return None, torch.from_numpy(of_queries), None, None
+
+
+class _SampledProducts(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, queries: torch.Tensor, vectors: torch.Tensor, ids: I32, backend: Backend
+    ) -> torch.Tensor:
+        ctx.queries, ctx.vectors, ctx.ids, ctx.backend = _array(queries), _array(vectors), ids, backend
+        out = np.empty(ids.shape, np.float32)
+        backend.sampled_dots(ctx.queries, ids, DenseRows(ctx.vectors), out)
+        return torch.from_numpy(out)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
+        queries, vectors, backend, (batch, count) = ctx.queries, ctx.vectors, ctx.backend, ctx.ids.shape
+        ids, weights = ctx.ids.reshape(-1), _array(gradient).reshape(-1)
+        of_queries, of_vectors = aligned_empty(*queries.shape), np.zeros_like(vectors)
+        starts = np.arange(batch + 1, dtype=np.int64) * count
+        backend.sum_links(Links(starts, ids, weights), 0, DenseRows(vectors), NoRows(), 1.0, of_queries)
+        groups = backend.group_ids(ids, np.full(len(vectors), -1, np.int32))
+        links = Links(groups.starts, groups.members // np.int32(count), weights[groups.members])
+        of_vectors[groups.unique] = sum_by_row(groups, len(vectors), links, queries, backend).values
+        return torch.from_numpy(of_queries), torch.from_numpy(of_vectors), None, None
 
 
 class _SmoothedRows(torch.autograd.Function):

@@ -14,6 +14,8 @@ from numba import njit, prange, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from resprout.kernels.cpu_numba.lent import lent
+
 F32Array = NDArray[np.float32]
 
 # A tile of scores whose 8 vectors stay in registers: two multiply-adds a cycle, each 4 cycles long, are kept busy.
@@ -31,7 +33,7 @@ def dot_scores(queries: F32Array, item_vectors: F32Array, out: F32Array) -> None
 
     All are C-contiguous, with a width of at least 1, and `out` overlaps neither of the others.
     """
-    _multiply(queries, item_vectors, out)
+    _multiply(lent(queries), lent(item_vectors), out)
 
 
 @njit(cache=True, nogil=True, parallel=True)

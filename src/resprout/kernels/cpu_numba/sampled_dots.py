@@ -4,12 +4,14 @@
 from numba import njit, prange
 
 from resprout.kernels.contract import F32, I32, Rows
+from resprout.kernels.cpu_numba.lent import lent_rows
 from resprout.kernels.cpu_numba.passes import passes, slots_at
 from resprout.kernels.cpu_numba.vectors import dot_row
 
 
 def sampled_dots(queries: F32, ids: I32, source: Rows, out: F32) -> None:
     """See `contract.Backend.sampled_dots`."""
+    source = lent_rows(source)
     for column, width, blocks in passes(queries.shape[1]):
         _add_products(queries, ids, source, slots_at(source, column), out, column, width, blocks)
 

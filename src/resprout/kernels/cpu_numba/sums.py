@@ -11,6 +11,7 @@ from numba import get_num_threads, njit, prange
 from numba.extending import overload
 
 from resprout.kernels.contract import F32, I32, I64, CompactRows, DenseRows, Links, NoRows, Rows
+from resprout.kernels.cpu_numba.lent import lent_rows
 from resprout.kernels.cpu_numba.passes import passes, slots_at
 from resprout.kernels.cpu_numba.vectors import sum_row
 
@@ -67,12 +68,14 @@ def even_parts(starts: I64) -> I64:
 
 
 def _sum(links: Links, lists: I32, first: int, parts: I64, source: Rows, add: Rows, scale: float, out: F32) -> None:
+    source, add = lent_rows(source), lent_rows(add)
     for column, width, blocks in passes(out.shape[1]):
         slots = slots_at(source, column), slots_at(add, column)
         _sum_chunk(*links, lists, first, parts, source, add, *slots, np.float32(scale), out, column, width, blocks)
 
 
 def _read_chunks(ids: I32, first: int, source: Rows, out: F32) -> None:
+    source = lent_rows(source)
     for column, width, blocks in passes(out.shape[1]):
         _read(ids, first, source, slots_at(source, column), out, column, width, blocks)
 
