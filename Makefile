@@ -21,7 +21,7 @@ bench: $(STAMP)           ## speed and memory, each after its correctness check;
 	$(BIN)/python -m benchmarks
 
 studies: $(STAMP)         ## the quick form of every study, and its page; needs RESPROUT_DATA
-	for file in studies/*.toml; do \
+	for file in studies/*.toml studies/*/*.toml; do \
 	    $(BIN)/resprout study run $$file --quick --jobs 2 || exit 1; \
 	    $(BIN)/resprout report runs/studies/$$(basename $$file .toml)-quick || exit 1; \
 	done

@@ -116,3 +116,21 @@ def test_bad_input(resprout, command, message, monkeypatch, tmp_path):
     done = resprout(*command)
     assert done.exit_code == 2
     assert message in done.stderr
+
+
+def test_what_was_tried_stands_in_the_report(resprout, study, tmp_path):
+    out = tmp_path / "out"
+    study.write_text(study.read_text() + 'tried = { "training.learning_rate" = [1e-6, 0.05] }\n')
+    done = resprout("study", "run", study, "--out", out, "--jobs", "2", "--where", "method.name=narrow")
+    assert done.exit_code == 0, done.output
+    assert "; 4 done, 0 failed, 0 left" in done.stderr
+    assert resprout("report", out).exit_code == 0
+    _, *rows = (out / "report" / "trials.csv").read_text().splitlines()
+    assert [row.split(",")[:3] for row in rows] == [["narrow", "50%", "0.05"], ["narrow", "50%", "1e-06"]]
+    page = (out / "report" / "index.html").read_text()
+    assert page.index("<h2>Comparison</h2>") < page.index("<h2>Trials</h2>")
+    (trial,) = {run.parent for run in out.glob("*/run.toml") if "test = false" in run.read_text()} - {
+        run.parent for run in out.glob("*/run.toml") if "learning_rate = 1e-06" in run.read_text()
+    }
+    assert "validation recall@20" in (out / f"{trial.name}.log").read_text()
+    assert "is a trial" in resprout("compare", trial).stderr

@@ -13,7 +13,7 @@ from run_makers import what_came_out
 from resprout.errors import RunError
 from resprout.study.folder import StudyFolder
 from resprout.study.processes import Processes
-from resprout.study.results import Group, groups_of, outcomes_of, telling
+from resprout.study.results import Group, groups_of, outcomes_of, telling, trials_of
 from resprout.study.runner import run_study
 from resprout.study.spec import read_study
 
@@ -96,6 +96,41 @@ def test_an_interrupted_study_equals_an_undisturbed_one(study_file, tmp_path):
     assert len(progress.done) == 2
     for one in study.runs:
         assert what_came_out(halves.path / one.key) == what_came_out(whole.path / one.key)
+
+
+TRIED = """
+[[grid]]
+set = { "budget.limit" = "50%", "method.name" = "narrow" }
+axes = { "training.seed" = [0, 1] }
+tried = { "training.learning_rate" = [1e-6, 0.05, 1e30] }
+"""
+
+
+def test_what_is_best_on_validation_data_is_trained_with_all_seeds(study_file, tmp_path):
+    folder = StudyFolder(tmp_path / "out")
+    study, progress = run(study_file(TRIED), folder)
+    (choice,) = study.choices
+    best = choice.chosen[choice.trials[1].key]
+    assert [failure.run for failure in progress.failed] == [choice.trials[2]]  # the rate at which it diverges
+    assert {one.key for one in progress.done} == {one.key for one in [*choice.trials[:2], *best]}
+    trial, first = (folder.run(one.key).read_result() for one in (choice.trials[1], best[0]))
+    assert (trial["test"], trial["validation"]) == ({}, first["validation"])
+    assert [stage["taken_over"] for stage in first["cost"]["stages"]] == [True]
+    assert not folder.run(choice.trials[1].key).users.exists()
+    assert [outcome.run.path.name for outcome in outcomes_of([folder.path])] == [one.key for one in best]
+    (trials,) = trials_of([folder.path])
+    assert trials.tried == [{"training.learning_rate": 0.05}, {"training.learning_rate": 1e-6}]
+    assert trials.values[0] == trial["validation"]["recall@5"] > trials.values[1]
+    with pytest.raises(RunError, match="is a trial"):
+        outcomes_of([folder.run(choice.trials[0].key).path])
+
+
+def test_more_trials_can_change_what_is_chosen(study_file, tmp_path):
+    folder = StudyFolder(tmp_path / "out")
+    run(study_file(TRIED.replace("[1e-6, 0.05, 1e30]", "[1e-6]")), folder)
+    run(study_file(TRIED.replace(", 1e30", "")), folder)
+    rates = [outcome.run.settings().training.learning_rate for outcome in outcomes_of([folder.path])]
+    assert rates == [0.05, 0.05]
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(study_file, tmp_path):

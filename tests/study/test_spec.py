@@ -3,7 +3,8 @@
 import pytest
 
 from resprout.errors import SettingsError
-from resprout.study.spec import part_of, read_study
+from resprout.study.planned import part_of
+from resprout.study.spec import read_study
 
 METHODS = """
 [[grid]]
@@ -55,6 +56,42 @@ axes = { "stages.packed.training.learning_rate" = [0.02, 0.3] }
     one, other = read_study(path).runs
     assert one.settings.training.epochs == 40
     assert [run.settings.at("train", "packed").training.learning_rate for run in (one, other)] == [0.02, 0.3]
+
+
+TRIED = """
+[[grid]]
+set = { "budget.limit" = "50%" }
+axes = { "method.name" = ["random", "narrow"], "training.seed" = [4, 5] }
+tried = { "training.learning_rate" = [0.1, 0.2], "backbone.l2" = [0, 1e-3] }
+"""
+
+
+def test_what_is_tried_is_tried_with_the_first_seed_and_without_test_data(study_file):
+    study = read_study(study_file(TRIED))
+    assert len(study.runs) == 8
+    assert {run.setting("training.seed") for run in study.runs} == {4}
+    assert not any(run.settings.evaluation.test for run in study.runs)
+    assert [[run.settings.method_name for run in choice.trials] for choice in study.choices] == [
+        ["random"] * 4, ["narrow"] * 4
+    ]  # fmt: skip
+    trial = study.choices[1].trials[2]
+    assert trial.label == "checkerboard.csv, mf, narrow, 50%, seed 4, learning_rate 0.2, l2 0, trial"
+    assert (trial.setting("training.learning_rate"), trial.setting("backbone.l2")) == (0.2, 0)
+    chosen = study.choices[1].chosen[trial.key]
+    assert [run.setting("training.seed") for run in chosen] == [4, 5]
+    expected = trial.settings.sections
+    del expected["evaluation"]["test"]
+    assert chosen[0].settings.sections == expected
+    assert study.tried == ["training.learning_rate", "backbone.l2"]
+
+
+def test_part_of_what_is_tried(study_file):
+    study = read_study(study_file(TRIED))
+    part = part_of(study, ["method.name=narrow", "training.seed=5"])
+    assert list(part.runs) == list(study.choices[1].trials)
+    assert [run.setting("training.seed") for runs in part.choices[0].chosen.values() for run in runs] == [5] * 4
+    one = part_of(study, ["training.learning_rate=0.2", "backbone.l2=0"])
+    assert [run.settings.method_name for run in one.runs] == ["random", "narrow"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from resprout.data import KNOWN
 from resprout.study.spec import read_study
 
-STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.toml"))
+STUDIES = sorted((Path(__file__).parents[2] / "studies").rglob("*.toml"))
 
 
 @pytest.mark.parametrize("quick", [False, True])

@@ -33,7 +33,7 @@ def fit_budget(
     from resprout.cli.tables import figures, output
     from resprout.study.fit import Search, fit_budget
     from resprout.study.folder import StudyFolder
-    from resprout.study.spec import Study
+    from resprout.study.planned import Study
     from resprout.training.settings import assignments, merged
 
     named = {"data": {"source": data}, "backbone": {"name": backbone}, "method": {"name": method}}

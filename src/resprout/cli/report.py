@@ -20,7 +20,7 @@ def report(
     from resprout.reports.measured import Measured
     from resprout.reports.page import write_report
     from resprout.study.folder import StudyFolder
-    from resprout.study.results import outcomes_of
+    from resprout.study.results import outcomes_of, trials_of
     from resprout.training.folder import RunFolder
 
     if out is None and len(runs) > 1:
@@ -37,5 +37,6 @@ def report(
         title, sections = of_run.title_of(run.read_result()), of_run.sections_of(Measured(run))
     else:
         outcomes = outcomes_of(runs)
-        title, sections = f"{len(outcomes)} runs: {', '.join(one.name for one in runs)}", of_study.sections_of(outcomes)
+        title = f"{len(outcomes)} runs: {', '.join(one.name for one in runs)}"
+        sections = of_study.sections_of(outcomes, trials_of(runs))
     typer.echo(str(write_report(folder, title, sections)))

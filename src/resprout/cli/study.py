@@ -41,8 +41,9 @@ def run(
     from resprout.errors import SettingsError
     from resprout.study.folder import StudyFolder
     from resprout.study.kept import KeptRuns
+    from resprout.study.planned import part_of
     from resprout.study.runner import run_study
-    from resprout.study.spec import part_of, read_study
+    from resprout.study.spec import read_study
 
     study = read_study(file, quick)
     kept = sorted((file.parent / "kept").glob("*.jsonl")) if kept is None else kept
@@ -58,7 +59,7 @@ def run(
     watch = _Watcher(folder)
     with stopped_cleanly(), watch:
         progress = run_study(chosen, folder, workers, watch.told)
-    if progress.done:
+    if any(run.settings.evaluation.test for run in progress.done):
         _print([folder.path])
     for failure in progress.failed:
         typer.echo(f"failed: {failure.run.label}: {failure.message} ({folder.log(failure.run.key)})", err=True)

@@ -31,18 +31,16 @@ def figures(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[s
 
 
 def result_table(result: Mapping[str, Any]) -> Table:
-    """One run: its test metrics, and what it costs."""
+    """One run: its test metrics, or those on validation data where test data were not read, and what it costs."""
     budget, cost = result["budget"], result["cost"]
+    part = "test" if result["test"] else "validation"
+    measured = result[part]
     epochs = f"{result['epochs']['chosen']} of {result['epochs']['trained']}"
     rows = [
         ("data", result["dataset"]),
         ("model", f"{result['backbone']}, {result['method']}, seed {result['seed']}"),
         ("epochs", epochs + (", trained again on train and validation data" if result["refit"] else "")),
-        *(
-            (f"test {metric}", f"{value:.4f}")
-            for metric, value in result["test"].items()
-            if metric in main_metrics(result["test"])
-        ),
+        *((f"{part} {metric}", f"{measured[metric]:.4f}") for metric in main_metrics(measured)),
         # older results do not say
         *(("tables" if k == 0 else "", _made_of(table)) for k, table in enumerate(budget.get("tables", ()))),
         ("deployed", f"{decimal(budget['deployed_bytes'])}, {share(result)} of dense"),

@@ -6,14 +6,19 @@ from dataclasses import replace
 from resprout.reports import figures
 from resprout.reports.comparison import comparison, differences, overview
 from resprout.reports.page import Section
+from resprout.reports.trials import TRIALS, trials_table
 from resprout.reports.verdicts import VERDICTS, verdicts
 from resprout.study.panels import Panel, panels_of
-from resprout.study.results import Outcome
+from resprout.study.results import Outcome, Trials
 
 
-def sections_of(outcomes: Sequence[Outcome]) -> list[Section]:
-    """All of the report: of each task and model, and before them a table of all if they are several."""
-    panels = panels_of(outcomes)
+def sections_of(outcomes: Sequence[Outcome], trials: Sequence[Trials] = ()) -> list[Section]:
+    """All of the report: of each task and model, before them a table of all if they are several, then the trials."""
+    tried = [Section("Trials", TRIALS, [trials_table(trials)])] if trials else []
+    return [*_of_panels(panels_of(outcomes)), *tried]
+
+
+def _of_panels(panels: Sequence[Panel]) -> list[Section]:
     if len(panels) == 1:
         return list(_of_panel(panels[0]))
     text = "Test data, mean and deviation over seeds; the rest as a part of what the dense table has or needs."

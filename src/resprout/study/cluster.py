@@ -13,8 +13,8 @@ from typing import Any
 
 from resprout.errors import RunError, SettingsError
 from resprout.study.folder import StudyFolder
+from resprout.study.planned import PlannedRun
 from resprout.study.processes import THREAD_VARIABLES
-from resprout.study.spec import PlannedRun
 
 _LOOK_SECONDS, _PATIENCE_SECONDS = 0.2, 20
 _TRIES_AFTER_A_LOSS = 3

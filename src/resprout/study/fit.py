@@ -13,9 +13,8 @@ from typing import Any
 from resprout.api import settings_of
 from resprout.errors import RunError, SettingsError
 from resprout.study.folder import StudyFolder
-from resprout.study.results import SEED
+from resprout.study.planned import SEED, PlannedRun, Study, run_key
 from resprout.study.runner import Progress, Workers, run_study
-from resprout.study.spec import PlannedRun, Study, run_key
 from resprout.training.recipes import with_recipe
 from resprout.training.settings import merged, nested
 

@@ -1,12 +1,12 @@
 """A study's folder: what is planned, and where each run lies.
 
-It has `study.toml` (a copy of the file), `plan.json` (keys, labels and points of its runs), for each run `KEY.toml`
-(its settings), `KEY/` (its folder) and `KEY.log` (what it has said), and `stages/` (what runs have in common, see
-`training.shared`).
+It has `study.toml` (a copy of the file), `plan.json` (keys, labels and points of its runs, and what is tried), for each
+run `KEY.toml` (its settings), `KEY/` (its folder) and `KEY.log` (what it has said), and `stages/` (what runs have in
+common, see `training.shared`).
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import tomli_w
@@ -14,7 +14,7 @@ import tomli_w
 from resprout.artifact.files import read_json, write_json, write_text
 from resprout.errors import RunError
 from resprout.study.kept import KeptRuns
-from resprout.study.spec import PlannedRun, Study
+from resprout.study.planned import Choice, PlannedRun, Study
 from resprout.training.folder import RunFolder
 
 
@@ -40,18 +40,38 @@ class StudyFolder:
         if self.path.exists() and not self.plan.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise RunError(f"output folder {self.path} holds other files: name another with --out")
         write_text(self.path / "study.toml", source)
-        write_json(self.plan, {"name": study.name, "runs": []})
+        write_json(self.plan, {"name": study.name, "tried": list(study.tried), "runs": []})
         self.add(study.runs)
+        for choice in study.choices:
+            self.add(self.chosen(choice) or ())
 
     def keys(self) -> list[str]:
         """Keys of the runs that are planned."""
         return [run["key"] for run in read_json(self.plan)["runs"]]
+
+    def tried(self) -> list[str]:
+        """Keys of the settings that are tried; older studies do not say."""
+        return list(read_json(self.plan).get("tried", ()))
 
     def add(self, runs: Sequence[PlannedRun]) -> None:
         """Plans more runs, unless they are planned already."""
         plan, known = read_json(self.plan), set(self.keys())
         new = [{"key": r.key, "label": r.label, "point": dict(r.point)} for r in runs if r.key not in known]
         write_json(self.plan, {**plan, "runs": [*plan["runs"], *new]})
+
+    def chosen(self, choice: Choice, failed: Collection[str] = ()) -> Sequence[PlannedRun] | None:
+        """What is made of the trial that is best on validation data; none while one is neither ended nor `failed`.
+
+        The first of those that are equal; nothing if all have failed.
+        """
+        ended = [trial for trial in choice.trials if self.run(trial.key).result.exists()]
+        if not {trial.key for trial in choice.trials} <= {*failed, *(trial.key for trial in ended)}:
+            return None
+        values = {trial.key: self._validation(trial) for trial in ended}
+        return choice.chosen[max(values, key=values.__getitem__)] if values else ()
+
+    def _validation(self, run: PlannedRun) -> float:
+        return float(self.run(run.key).read_result()["validation"][run.settings.training.monitor])
 
     def ended(self, key: str) -> bool:
         """Whether a run has ended here; or beside this study or elsewhere, from where it is then taken over."""

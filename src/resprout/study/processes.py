@@ -6,7 +6,7 @@ import sys
 import time
 
 from resprout.study.folder import StudyFolder
-from resprout.study.spec import PlannedRun
+from resprout.study.planned import PlannedRun
 
 _LOOK_SECONDS = 0.2
 _PATIENCE_SECONDS = 20

@@ -10,9 +10,9 @@ from typing import Any
 
 from resprout.errors import RunError
 from resprout.study.folder import StudyFolder
+from resprout.study.planned import SEED
 from resprout.training.folder import RunFolder
 
-SEED = "training.seed"
 METHOD, BUDGET = "method.name", "budget.limit"
 
 
@@ -63,10 +63,48 @@ class Group:
 
 
 def outcomes_of(folders: Sequence[Path]) -> list[Outcome]:
-    """The ended runs in these folders, each of a run or of a study; RunError for a folder that is neither.
+    """The ended runs in these folders, each of a run or of a study, without trials; RunError for other folders.
 
     What tells runs apart is what they were asked for: the settings in which any of them differ.
     """
+    found = [run for run in _ended(folders) if run.settings().evaluation.test]
+    for folder in folders:
+        if not StudyFolder(folder).plan.exists() and folder not in {run.path for run in found}:
+            raise RunError(f"{folder} is a trial (evaluation.test is false): it cannot be compared on test data")
+    if not found:
+        raise RunError(f"no run has ended in {', '.join(map(str, folders))}: go on with `resprout study run`")
+    return _told_apart(found)
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The trials that one choice was made from, the best on validation data first.
+
+    point: what tells it from other choices; tried: the values of each trial; values: what each came to.
+    """
+
+    group: Group
+    monitor: str
+    tried: Sequence[Mapping[str, Any]]
+    values: Sequence[float]
+
+
+def trials_of(folders: Sequence[Path]) -> list[Trials]:
+    """The ended trials in these folders by what was chosen from them, in the order in which they first appear."""
+    studies = [StudyFolder(folder) for folder in folders]
+    keys = list(dict.fromkeys(key for study in studies if study.plan.exists() for key in study.tried()))
+    found = _told_apart([run for run in _ended(folders) if not run.settings().evaluation.test])
+    return [_ranked(group, keys) for group in _grouped(found, keys)]
+
+
+def _ranked(group: Group, keys: Sequence[str]) -> Trials:
+    monitor = group.runs[0].run.settings().training.monitor
+    runs = sorted(group.runs, key=lambda outcome: -outcome.result["validation"][monitor])
+    tried = [{key: outcome.point.get(key) for key in keys} for outcome in runs]
+    return Trials(Group(group.point, runs), monitor, tried, [run.result["validation"][monitor] for run in runs])
+
+
+def _ended(folders: Sequence[Path]) -> list[RunFolder]:
     found: dict[Path, RunFolder] = {}
     for folder in folders:
         study = StudyFolder(folder)
@@ -76,24 +114,32 @@ def outcomes_of(folders: Sequence[Path]) -> list[Outcome]:
             ended = [RunFolder(folder)]
             ended[0].read_result()
         found |= {run.path: run for run in ended}
-    if not found:
-        raise RunError(f"no run has ended in {', '.join(map(str, folders))}: go on with `resprout study run`")
-    settings = {path: _flat(run.settings().sections) for path, run in found.items()}
-    differing = _differing(list(settings.values()))
+    return list(found.values())
+
+
+def _told_apart(runs: Sequence[RunFolder]) -> list[Outcome]:
+    settings = [_flat(run.settings().sections) for run in runs]
+    differing = _differing(settings)
     return [
-        Outcome(run, {key: settings[path].get(key) for key in differing}, run.read_result())
-        for path, run in found.items()
+        Outcome(run, {key: own.get(key) for key in differing}, run.read_result())
+        for run, own in zip(runs, settings, strict=True)
     ]
 
 
 def groups_of(outcomes: Sequence[Outcome]) -> list[Group]:
     """Outcomes without their seeds, in the order in which they first appear."""
+    return _grouped(outcomes, [SEED])
+
+
+def _grouped(outcomes: Sequence[Outcome], without: Sequence[str]) -> list[Group]:
+    """Outcomes that differ by nothing but some settings."""
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        point = {key: value for key, value in outcome.point.items() if key != SEED}
+        point = {key: value for key, value in outcome.point.items() if key not in without}
         groups.setdefault(json.dumps(point, sort_keys=True, default=str), []).append(outcome)
     return [
-        Group({key: value for key, value in runs[0].point.items() if key != SEED}, runs) for runs in groups.values()
+        Group({key: value for key, value in runs[0].point.items() if key not in without}, runs)
+        for runs in groups.values()
     ]
 
 
@@ -111,9 +157,13 @@ def telling(groups: Sequence[Group]) -> list[str]:
 
 
 def heads(settings: Sequence[str]) -> list[str]:
-    """What stands above `Group.name`: the last word of each key, but the first of names."""
-    words = (key.split(".")[0 if key.endswith(".name") else -1] for key in settings)
-    return ["method", "budget", *words]
+    """What stands above `Group.name`."""
+    return ["method", "budget", *map(head, settings)]
+
+
+def head(setting: str) -> str:
+    """What stands above the values of a setting: the last word of its key, but the first of names."""
+    return setting.split(".")[0 if setting.endswith(".name") else -1]
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

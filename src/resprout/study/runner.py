@@ -1,12 +1,12 @@
 """The loop of a study: finished runs are passed over, broken ones gone on with, failed ones reported."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from resprout.study.folder import StudyFolder
-from resprout.study.spec import PlannedRun, Study
+from resprout.study.planned import PlannedRun, Study
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,25 @@ class Workers(Protocol):
 def run_study(study: Study, folder: StudyFolder, workers: Workers, told: Callable[[Progress], None]) -> Progress:
     """Trains what is left of the study; `told` hears of it several times a second.
 
-    A run that fails is reported at the end, and the others go on. On Ctrl-C all that run are stopped, and
-    KeyboardInterrupt is raised.
+    A run that fails is reported at the end, and the others go on. What comes of a choice is trained as soon as all its
+    trials are over. On Ctrl-C all that run are stopped, and KeyboardInterrupt is raised.
     """
-    progress = Progress(workers.jobs)
-    for run in study.runs:
-        (progress.done if folder.ended(run.key) else progress.waiting).append(run)
+    progress, undecided = Progress(workers.jobs), list(study.choices)
+
+    def plan(runs: Sequence[PlannedRun]) -> None:
+        for run in runs:
+            (progress.done if folder.ended(run.key) else progress.waiting).append(run)
+
+    def decide() -> None:
+        failed = {failure.run.key for failure in progress.failed}
+        for choice in list(undecided):
+            if (runs := folder.chosen(choice, failed)) is not None:
+                undecided.remove(choice)
+                folder.add(runs)
+                plan(runs)
+
+    plan(study.runs)
+    decide()
     begun: dict[str, float] = {}
     try:
         while progress.waiting or progress.running:
@@ -69,6 +82,7 @@ def run_study(study: Study, folder: StudyFolder, workers: Workers, told: Callabl
                     progress.seconds.append(time.monotonic() - begun[key])
                 else:
                     progress.failed.append(Failure(run, folder.last_words(run) or wrong or "it left no result"))
+            decide()
             told(progress)
     finally:
         workers.stop()

@@ -6,16 +6,14 @@ source = "ml-1m"
 [[grid]]                                # one or more; each is every combination of its axes
 set = { "method.name" = "dsl" }
 axes = { "budget.limit" = ["50%", "10%"], "training.seed" = [0, 1, 2] }
-[quick]                                 # what --quick makes otherwise: base over base, axes in place of axes
+tried = { "training.learning_rate" = [0.01, 0.03] }  # of the first seed; what validation data choose stands for all
+[quick]                                 # what --quick makes otherwise: base over base, axes in place of axes and tried
 base.training.epochs = 2
 axes = { "training.seed" = [0] }
 """
 
-import hashlib
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +21,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from resprout.api import settings_of
 from resprout.errors import SettingsError
+from resprout.study.planned import SEED, TEST, Choice, PlannedRun, Study, run_key
 from resprout.training.recipes import with_recipe
-from resprout.training.settings import Settings, assignment, merged, nested, read_toml
+from resprout.training.settings import merged, nested, read_toml
 
 
 class Grid(BaseModel):
-    """Every combination of the axes, which are lists of values by key, with what is set for all of them."""
+    """Every combination of the axes, which are lists of values by key, with what is set for all of them.
+
+    tried: settings that are chosen for each combination of the others but the seed, from every combination of these.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     set: dict[str, Any] = Field(default_factory=dict)
     axes: dict[str, list[Any]] = Field(default_factory=dict)
-
-    def points(self) -> Iterator[dict[str, Any]]:
-        """The value of each axis, by key, one combination after the other."""
-        for values in itertools.product(*self.axes.values()):
-            yield dict(zip(self.axes, values, strict=True))
+    tried: dict[str, list[Any]] = Field(default_factory=dict)
 
 
 class Quick(BaseModel):
@@ -61,40 +59,6 @@ class StudyFile(BaseModel):
     quick: Quick = Field(default_factory=Quick)
 
 
-@dataclass(frozen=True)
-class PlannedRun:
-    """A run of a study. key: equal for equal settings; point: what tells it from the others of its grid, by key."""
-
-    key: str
-    settings: Settings
-    point: Mapping[str, Any]
-
-    def setting(self, key: str) -> Any:
-        """The value of a setting like "backbone.width"; None if it has none."""
-        value: Any = self.settings.sections
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        return value
-
-    @property
-    def label(self) -> str:
-        """The run in a few words: backbone, method, budget and what else differs."""
-        settings = self.settings
-        parts = [settings.data.source.rpartition("/")[2], settings.backbone_name, settings.method_name]
-        parts += [] if settings.budget is None else [str(settings.budget)]
-        shown = ("data.source", "backbone.name", "method.name", "budget.limit")
-        parts += [f"{key.rpartition('.')[2]} {value}" for key, value in self.point.items() if key not in shown]
-        return ", ".join(parts)
-
-
-@dataclass(frozen=True)
-class Study:
-    """A name, and its runs in the order of the file, none twice."""
-
-    name: str
-    runs: Sequence[PlannedRun]
-
-
 def read_study(path: Path, quick: bool = False) -> Study:
     """The study that a file describes, or its quick form; SettingsError that names grid and key for what is wrong."""
     content = {"name": path.stem, **read_toml(path)}
@@ -103,47 +67,52 @@ def read_study(path: Path, quick: bool = False) -> Study:
     except ValidationError as error:
         first = error.errors()[0]
         raise SettingsError(f"study {path}: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None
+    base, other = (merged(file.base, file.quick.base), file.quick.axes) if quick else (file.base, {})
     runs: dict[str, PlannedRun] = {}
+    choices: list[Choice] = []
+    found: list[PlannedRun]
     for number, grid in enumerate(file.grid, 1):
-        axes = {key: file.quick.axes.get(key, values) if quick else values for key, values in grid.axes.items()}
-        for point in Grid(axes=axes).points():
-            base = merged(file.base, file.quick.base) if quick else file.base
-            try:
-                values = merged(base, *(nested(key, value) for key, value in (grid.set | point).items()))
-                settings = settings_of(with_recipe(values)[0])
-            except SettingsError as error:
-                raise SettingsError(f"study {path}, grid {number}: {error}") from error
-            run = PlannedRun(run_key(settings), settings, point)
-            runs.setdefault(run.key, run)
-    return Study(f"{file.name}-quick" if quick else file.name, list(runs.values()))
-
-
-def part_of(study: Study, conditions: Sequence[str]) -> Study:
-    """The runs that meet conditions like "method.name=dsl"; one key may be given several values, any of which will do.
-
-    SettingsError for a key or value that no run of the study has.
-    """
-    wanted: dict[str, list[Any]] = {}
-    for text in conditions:
-        key, value = assignment(text, "--where")
-        wanted.setdefault(key, []).append(value)
-    for key, values in wanted.items():
-        there = list(
-            {json.dumps(found, default=str): found for run in study.runs for found in [run.setting(key)]}.values()
+        axes, tried = (
+            {key: other.get(key, values) for key, values in part.items()} for part in (grid.axes, grid.tried)
         )
-        for value in values:
-            if value not in there:
-                has = ", ".join(str(found) for found in there if found is not None)
-                raise SettingsError(
-                    f"--where {key}={value}: no run of the study has it; they have {has or 'no such key'}"
-                )
-    runs = [run for run in study.runs if all(run.setting(key) in values for key, values in wanted.items())]
-    if not runs:
-        raise SettingsError(f"no run of the study meets all of: {', '.join(conditions)}")
-    return Study(study.name, runs)
+        try:
+            if tried:
+                own = list(_choices(base, grid.set, axes, tried))
+                choices += own
+                found = [trial for choice in own for trial in choice.trials]
+            else:
+                found = [_planned(base, grid.set, point) for point in _points(axes)]
+        except SettingsError as error:
+            raise SettingsError(f"study {path}, grid {number}: {error}") from error
+        for run in found:
+            runs.setdefault(run.key, run)
+    keys = dict.fromkeys(key for grid in file.grid for key in grid.tried)
+    return Study(f"{file.name}-quick" if quick else file.name, list(runs.values()), choices, list(keys))
 
 
-def run_key(settings: Settings) -> str:
-    """The same for the same resolved settings, whatever gave them."""
-    text = json.dumps(settings.sections, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+def _points(axes: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """The value of each axis, by key, one combination after the other."""
+    for values in itertools.product(*axes.values()):
+        yield dict(zip(axes, values, strict=True))
+
+
+def _planned(base: Mapping[str, Any], common: Mapping[str, Any], point: Mapping[str, Any]) -> PlannedRun:
+    values = merged(base, *(nested(key, value) for key, value in {**common, **point}.items()))
+    settings = settings_of(with_recipe(values)[0])
+    return PlannedRun(run_key(settings), settings, point)
+
+
+def _choices(
+    base: Mapping[str, Any], common: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], tried: Mapping[str, Any]
+) -> Iterator[Choice]:
+    """One for each combination of the axes but the seed, of whose values the first is that of the trials."""
+    seeds = axes.get(SEED, ())
+    own = [{SEED: seed} for seed in seeds] or [{}]
+    for point in _points({key: values for key, values in axes.items() if key != SEED}):
+        chosen = {}
+        trials = []
+        for values in _points(tried):
+            trial = _planned(base, common, {**point, **own[0], **values, TEST: False})
+            trials.append(trial)
+            chosen[trial.key] = [_planned(base, common, {**point, **seed, **values}) for seed in own]
+        yield Choice(trials, chosen)

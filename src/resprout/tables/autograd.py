@@ -139,9 +139,7 @@ class _SampledScores(torch.autograd.Function):
 
 class _SampledProducts(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, queries: torch.Tensor, vectors: torch.Tensor, ids: I32, backend: Backend
-    ) -> torch.Tensor:
+    def forward(ctx: Any, queries: torch.Tensor, vectors: torch.Tensor, ids: I32, backend: Backend) -> torch.Tensor:
         ctx.queries, ctx.vectors, ctx.ids, ctx.backend = _array(queries), _array(vectors), ids, backend
         out = np.empty(ids.shape, np.float32)
         backend.sampled_dots(ctx.queries, ids, DenseRows(ctx.vectors), out)

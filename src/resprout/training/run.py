@@ -296,7 +296,9 @@ class _Run:
         return model.batches(settings.batch_size, settings.seed, settings.sampling)
 
     def _test(self, model: Backbone) -> Metrics:
-        """Metrics on the test part; where all items are ranked, those of single users are written, too."""
+        """Metrics on the test part, none for a trial; where all items are ranked, those of users are written, too."""
+        if not self.settings.evaluation.test:
+            return {}
         if self.settings.evaluation.protocol != "full":
             return self._evaluate(model, of="test")
         users = measure_users(model, self.prepared.split, "test", self.settings.evaluation)

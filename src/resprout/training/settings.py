@@ -63,6 +63,13 @@ class EvaluationSettings(BaseModel):
         "with the other: its metrics are sampled_hr and sampled_ndcg",
     )
     sampled_negatives: int = Field(99, ge=1, description="how many random ones")
+    test: bool = Field(True, description="test data are read at the end; false for trials, which validation data judge")
+
+    @property
+    def section(self) -> dict[str, Any]:
+        """As plain values; `test` where it is false: it changes nothing that is trained, and older runs lack it."""
+        section = {**self.model_dump(), "cutoffs": list(self.cutoffs)}
+        return {key: value for key, value in section.items() if key != "test" or not value}
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class Settings:
             "method": {"name": self.method_name, **self.method.model_dump(exclude_none=True)},
             "budget": {} if self.budget is None else _budget_section(self.budget),
             "training": self.training.model_dump(exclude_none=True),
-            "evaluation": {**self.evaluation.model_dump(), "cutoffs": list(self.evaluation.cutoffs)},
+            "evaluation": self.evaluation.section,
             "stages": {name: dict(content) for name, content in self.stages.items()},
         }
 

@@ -77,7 +77,7 @@ def stage_key(
         "data": data,
         "backbone": [settings.backbone_name, settings.backbone.model_dump()],
         "training": settings.training.model_dump(exclude={"refit"}),
-        "evaluation": settings.evaluation.model_dump(),
+        "evaluation": settings.evaluation.model_dump(exclude={"test"}),
         "stage": {key: value for key, value in asdict(stage).items() if key not in _NAMES and _LATER.get(key) != value},
         "sources": [earlier.get(name or "") for name in (stage.mask_from, stage.values_from)],
         "chosen_by": chosen_by,
