@@ -51,6 +51,8 @@ def test_methods_share_a_dense_table_and_budgets_their_rounds(settings, tmp_path
     assert started(settings("lottery", *own), tmp_path / "half", shared) == rounds
     smaller = started(settings("lottery", *own, "budget.limit=30%"), tmp_path / "smaller", shared)
     assert smaller == [("train", "round 2"), ("train", "train")]
+    assert len(started(settings("autoemb"), tmp_path / "sizes", shared)) == 2
+    assert started(settings("autoemb", "budget.limit=30%"), tmp_path / "fewer", shared) == [("train", "train")]
 
 
 @pytest.mark.parametrize(

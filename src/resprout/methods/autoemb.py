@@ -26,7 +26,7 @@ class AutoEmb(method.Method):
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""
-        return sizes.search_then_train(finished, allowance, self.options, "autoemb")
+        return sizes.search_then_train(finished, allowance, self.options, "autoemb", within_budget=False)
 
     def hooks(self, stage: Stage) -> Hooks:
         """See `Method.hooks`."""

@@ -39,7 +39,7 @@ class ESAPN(method.Method):
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""
-        return sizes.search_then_train(finished, allowance, self.options, "esapn")
+        return sizes.search_then_train(finished, allowance, self.options, "esapn", within_budget=True)
 
     def hooks(self, stage: Stage) -> Hooks:
         """See `Method.hooks`."""

@@ -29,11 +29,15 @@ class SearchOptions(method.Options):
 
 
 def search_then_train(
-    finished: Sequence[Stage], allowance: Allowance, options: SearchOptions, name: str
+    finished: Sequence[Stage], allowance: Allowance, options: SearchOptions, name: str, *, within_budget: bool
 ) -> Stage | None:
-    """A search over pieces of all sizes, then a training of rows that keep their first columns."""
+    """A search over pieces of all sizes, then a training of rows that keep their first columns.
+
+    within_budget: whether the search goes by the budget; if not, studies share it between budgets.
+    """
     slots, widths = tuple(needed(allowance, name).slots(allowance.shapes, Layout(masked=False))), allowance.widths
-    search = Stage("search", "mixed", widths, slots, deployed=False, judged=False, epochs=options.search_epochs)
+    aim, epochs = slots if within_budget else (), options.search_epochs
+    search = Stage("search", "mixed", widths, aim, deployed=False, judged=False, epochs=epochs)
     train = Stage("train", "prefix", widths, slots, options.scale_start, mask_from="search")
     return first_left(finished, search, train)
 

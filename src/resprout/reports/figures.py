@@ -52,7 +52,7 @@ def _against(panel: Panel, name: str, x: Axis, along: Callable[[Group], float]) 
 
 
 def by_setting(panel: Panel) -> Iterator[Plot]:
-    """Quality against each setting that is a number (DSL paper, Figure 3), a panel a budget."""
+    """Quality against each number in which groups alone differ (DSL paper, Figure 3), a panel a budget."""
     for key in panel.settings:
         values = {group.point[key] for group in panel.groups} - {None}
         if len(values) < 2 or not all(isinstance(value, int | float) for value in values):
@@ -63,6 +63,8 @@ def by_setting(panel: Panel) -> Iterator[Plot]:
                 budget = group.runs[0].result["budget"]["limit"] or "no budget"
                 own = parts.setdefault(budget, {}).setdefault(panel.label(group, budget=False, without=key), [])
                 own.append((float(group.point[key]), group.spread("test", panel.monitor).mean))
+        if all(len(points) < 2 for series in parts.values() for points in series.values()):
+            continue
         word, ratio = key.rpartition(".")[2], max(values) / max(min(values), 1e-9)
         drawn = {budget: _drawn(series) for budget, series in parts.items()}
         title = f"{panel.monitor} against {key}"

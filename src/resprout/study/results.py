@@ -73,7 +73,17 @@ def outcomes_of(folders: Sequence[Path]) -> list[Outcome]:
             raise RunError(f"{folder} is a trial (evaluation.test is false): it cannot be compared on test data")
     if not found:
         raise RunError(f"no run has ended in {', '.join(map(str, folders))}: go on with `resprout study run`")
-    return _told_apart(found)
+    outcomes, studies = _told_apart(found), [study for study in map(StudyFolder, folders) if study.plan.exists()]
+    return _without(outcomes, studies[0].tried()) if len(studies) == len(folders) == 1 else outcomes
+
+
+def _without(outcomes: list[Outcome], keys: Sequence[str]) -> list[Outcome]:
+    """Outcomes without settings that were chosen for them, unless nothing else tells some of them apart."""
+    left = [
+        Outcome(one.run, {key: value for key, value in one.point.items() if key not in keys}, one.result)
+        for one in outcomes
+    ]
+    return left if len({json.dumps(one.point, default=str) for one in left}) == len(left) else outcomes
 
 
 @dataclass(frozen=True)
@@ -162,8 +172,11 @@ def heads(settings: Sequence[str]) -> list[str]:
 
 
 def head(setting: str) -> str:
-    """What stands above the values of a setting: the last word of its key, but the first of names."""
-    return setting.split(".")[0 if setting.endswith(".name") else -1]
+    """What stands above the values of a setting: the last word of its key, but the first of names; and its stage."""
+    words = setting.split(".")
+    if words[0] == "stages":
+        return f"{words[-1]} ({words[1]})"
+    return words[0 if words[-1] == "name" else -1]
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
