@@ -13,9 +13,10 @@ from run_makers import what_came_out
 from resprout.errors import RunError
 from resprout.study.folder import StudyFolder
 from resprout.study.processes import Processes
-from resprout.study.results import Group, groups_of, outcomes_of, telling, trials_of
+from resprout.study.results import Group, groups_of, outcomes_of, telling
 from resprout.study.runner import run_study
 from resprout.study.spec import read_study
+from resprout.study.trials import trials_of
 
 GRID = """
 [[grid]]

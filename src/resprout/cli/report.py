@@ -20,7 +20,8 @@ def report(
     from resprout.reports.measured import Measured
     from resprout.reports.page import write_report
     from resprout.study.folder import StudyFolder
-    from resprout.study.results import outcomes_of, trials_of
+    from resprout.study.results import outcomes_of
+    from resprout.study.trials import trials_of
     from resprout.training.folder import RunFolder
 
     if out is None and len(runs) > 1:

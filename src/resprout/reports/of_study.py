@@ -9,7 +9,8 @@ from resprout.reports.page import Section
 from resprout.reports.trials import TRIALS, trials_table
 from resprout.reports.verdicts import VERDICTS, verdicts
 from resprout.study.panels import Panel, panels_of
-from resprout.study.results import Outcome, Trials
+from resprout.study.results import Outcome
+from resprout.study.trials import Trials
 
 
 def sections_of(outcomes: Sequence[Outcome], trials: Sequence[Trials] = ()) -> list[Section]:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from resprout.reports.tables import Cell, Table
-from resprout.study.results import Trials, head, heads, telling
+from resprout.study.results import head, heads, telling
+from resprout.study.trials import Trials
 
 TRIALS = (
     "Settings that were tried with the first seed, each combination once, for every row alike. The first of each block "

@@ -67,13 +67,13 @@ def outcomes_of(folders: Sequence[Path]) -> list[Outcome]:
 
     What tells runs apart is what they were asked for: the settings in which any of them differ.
     """
-    found = [run for run in _ended(folders) if run.settings().evaluation.test]
+    found = [run for run in ended_in(folders) if run.settings().evaluation.test]
     for folder in folders:
         if not StudyFolder(folder).plan.exists() and folder not in {run.path for run in found}:
             raise RunError(f"{folder} is a trial (evaluation.test is false): it cannot be compared on test data")
     if not found:
         raise RunError(f"no run has ended in {', '.join(map(str, folders))}: go on with `resprout study run`")
-    outcomes, studies = _told_apart(found), [study for study in map(StudyFolder, folders) if study.plan.exists()]
+    outcomes, studies = told_apart(found), [study for study in map(StudyFolder, folders) if study.plan.exists()]
     return _without(outcomes, studies[0].tried()) if len(studies) == len(folders) == 1 else outcomes
 
 
@@ -86,35 +86,8 @@ def _without(outcomes: list[Outcome], keys: Sequence[str]) -> list[Outcome]:
     return left if len({json.dumps(one.point, default=str) for one in left}) == len(left) else outcomes
 
 
-@dataclass(frozen=True)
-class Trials:
-    """The trials that one choice was made from, the best on validation data first.
-
-    point: what tells it from other choices; tried: the values of each trial; values: what each came to.
-    """
-
-    group: Group
-    monitor: str
-    tried: Sequence[Mapping[str, Any]]
-    values: Sequence[float]
-
-
-def trials_of(folders: Sequence[Path]) -> list[Trials]:
-    """The ended trials in these folders by what was chosen from them, in the order in which they first appear."""
-    studies = [StudyFolder(folder) for folder in folders]
-    keys = list(dict.fromkeys(key for study in studies if study.plan.exists() for key in study.tried()))
-    found = _told_apart([run for run in _ended(folders) if not run.settings().evaluation.test])
-    return [_ranked(group, keys) for group in _grouped(found, keys)]
-
-
-def _ranked(group: Group, keys: Sequence[str]) -> Trials:
-    monitor = group.runs[0].run.settings().training.monitor
-    runs = sorted(group.runs, key=lambda outcome: -outcome.result["validation"][monitor])
-    tried = [{key: outcome.point.get(key) for key in keys} for outcome in runs]
-    return Trials(Group(group.point, runs), monitor, tried, [run.result["validation"][monitor] for run in runs])
-
-
-def _ended(folders: Sequence[Path]) -> list[RunFolder]:
+def ended_in(folders: Sequence[Path]) -> list[RunFolder]:
+    """The ended runs in these folders, each of a run or of a study, trials among them."""
     found: dict[Path, RunFolder] = {}
     for folder in folders:
         study = StudyFolder(folder)
@@ -127,7 +100,8 @@ def _ended(folders: Sequence[Path]) -> list[RunFolder]:
     return list(found.values())
 
 
-def _told_apart(runs: Sequence[RunFolder]) -> list[Outcome]:
+def told_apart(runs: Sequence[RunFolder]) -> list[Outcome]:
+    """Runs with the settings in which any of them differ."""
     settings = [_flat(run.settings().sections) for run in runs]
     differing = _differing(settings)
     return [
@@ -138,10 +112,10 @@ def _told_apart(runs: Sequence[RunFolder]) -> list[Outcome]:
 
 def groups_of(outcomes: Sequence[Outcome]) -> list[Group]:
     """Outcomes without their seeds, in the order in which they first appear."""
-    return _grouped(outcomes, [SEED])
+    return grouped(outcomes, [SEED])
 
 
-def _grouped(outcomes: Sequence[Outcome], without: Sequence[str]) -> list[Group]:
+def grouped(outcomes: Sequence[Outcome], without: Sequence[str]) -> list[Group]:
     """Outcomes that differ by nothing but some settings."""
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
