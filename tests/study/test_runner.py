@@ -126,6 +126,15 @@ def test_what_is_best_on_validation_data_is_trained_with_all_seeds(study_file, t
         outcomes_of([folder.run(choice.trials[0].key).path])
 
 
+def test_trials_that_validation_data_say_nothing_of(study_file, tmp_path):
+    folder, study = StudyFolder(tmp_path / "out"), read_study(study_file(TRIED))
+    for trial in study.choices[0].trials:
+        folder.run(trial.key).claim(trial.settings)
+        folder.run(trial.key).result.write_text('{"validation": {}}')
+    with pytest.raises(RunError, match=r"trials are judged by validation data, and this one has none \(recall@5\)"):
+        folder.chosen(study.choices[0])
+
+
 def test_more_trials_can_change_what_is_chosen(study_file, tmp_path):
     folder = StudyFolder(tmp_path / "out")
     run(study_file(TRIED.replace("[1e-6, 0.05, 1e30]", "[1e-6]")), folder)

@@ -106,6 +106,11 @@ def test_part_of_what_is_tried(study_file):
         ),
         ('[[grid]]\nset = { "seed" = 1 }', r"grid 1: 'seed': expected section\.key=value"),
         ('[[grid]]\nset = { "method.name" = "dls" }', r"grid 1: method\.name: unknown 'dls'"),
+        (
+            '[[grid]]\nset = { "split.validation_share" = 0 }\ntried = { "training.learning_rate" = [1, 2] }',
+            r"grid 1: trials are judged by validation data: split\.validation_share is 0",
+        ),
+        ('[[grid]]\ntried = { "training.rate" = [1] }', "grid 1: training: unknown 'rate'"),
     ],
 )
 def test_what_is_refused(study_file, grids, message):

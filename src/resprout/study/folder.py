@@ -71,7 +71,11 @@ class StudyFolder:
         return choice.chosen[max(values, key=values.__getitem__)] if values else ()
 
     def _validation(self, run: PlannedRun) -> float:
-        return float(self.run(run.key).read_result()["validation"][run.settings.training.monitor])
+        own, monitor = self.run(run.key), run.settings.training.monitor
+        values = own.read_result()["validation"]
+        if monitor not in values:
+            raise RunError(f"{own.path}: trials are judged by validation data, and this one has none ({monitor})")
+        return float(values[monitor])
 
     def ended(self, key: str) -> bool:
         """Whether a run has ended here; or beside this study or elsewhere, from where it is then taken over."""

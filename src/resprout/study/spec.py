@@ -113,6 +113,8 @@ def _choices(
         trials = []
         for values in _points(tried):
             trial = _planned(base, common, {**point, **own[0], **values, TEST: False})
+            if not trial.settings.split.validation_share:
+                raise SettingsError("trials are judged by validation data: split.validation_share is 0")
             trials.append(trial)
             chosen[trial.key] = [_planned(base, common, {**point, **seed, **values}) for seed in own]
         yield Choice(trials, chosen)
