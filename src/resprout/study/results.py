@@ -12,6 +12,7 @@ from resprout.errors import RunError
 from resprout.study.folder import StudyFolder
 from resprout.study.planned import SEED
 from resprout.training.folder import RunFolder
+from resprout.training.settings import Settings
 
 METHOD, BUDGET = "method.name", "budget.limit"
 
@@ -67,9 +68,9 @@ def outcomes_of(folders: Sequence[Path]) -> list[Outcome]:
 
     What tells runs apart is what they were asked for: the settings in which any of them differ.
     """
-    found = [run for run in ended_in(folders) if run.settings().evaluation.test]
+    found = ended_in(folders, trials=False)
     for folder in folders:
-        if not StudyFolder(folder).plan.exists() and folder not in {run.path for run in found}:
+        if not StudyFolder(folder).plan.exists() and folder not in {run.path for run, _ in found}:
             raise RunError(f"{folder} is a trial (evaluation.test is false): it cannot be compared on test data")
     if not found:
         raise RunError(f"no run has ended in {', '.join(map(str, folders))}: go on with `resprout study run`")
@@ -86,8 +87,8 @@ def _without(outcomes: list[Outcome], keys: Sequence[str]) -> list[Outcome]:
     return left if len({json.dumps(one.point, default=str) for one in left}) == len(left) else outcomes
 
 
-def ended_in(folders: Sequence[Path]) -> list[RunFolder]:
-    """The ended runs in these folders, each of a run or of a study, trials among them."""
+def ended_in(folders: Sequence[Path], *, trials: bool) -> list[tuple[RunFolder, Settings]]:
+    """The ended runs in these folders, each of a run or of a study: those that are trials, or those that are none."""
     found: dict[Path, RunFolder] = {}
     for folder in folders:
         study = StudyFolder(folder)
@@ -97,16 +98,17 @@ def ended_in(folders: Sequence[Path]) -> list[RunFolder]:
             ended = [RunFolder(folder)]
             ended[0].read_result()
         found |= {run.path: run for run in ended}
-    return list(found.values())
+    runs = [(run, run.settings()) for run in found.values()]
+    return [(run, settings) for run, settings in runs if settings.evaluation.test != trials]
 
 
-def told_apart(runs: Sequence[RunFolder]) -> list[Outcome]:
+def told_apart(runs: Sequence[tuple[RunFolder, Settings]]) -> list[Outcome]:
     """Runs with the settings in which any of them differ."""
-    settings = [_flat(run.settings().sections) for run in runs]
-    differing = _differing(settings)
+    flat = [_flat(settings.sections) for _, settings in runs]
+    differing = _differing(flat)
     return [
         Outcome(run, {key: own.get(key) for key in differing}, run.read_result())
-        for run, own in zip(runs, settings, strict=True)
+        for (run, _), own in zip(runs, flat, strict=True)
     ]
 
 

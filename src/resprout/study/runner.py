@@ -75,14 +75,16 @@ def run_study(study: Study, folder: StudyFolder, workers: Workers, told: Callabl
                 run = progress.waiting.pop(0)
                 workers.begin(run)
                 progress.running[run.key], begun[run.key] = run, time.monotonic()
-            for key, wrong in workers.ended():
+            ended = workers.ended()
+            for key, wrong in ended:
                 run = progress.running.pop(key)
                 if wrong is None and folder.run(key).result.exists():
                     progress.done.append(run)
                     progress.seconds.append(time.monotonic() - begun[key])
                 else:
                     progress.failed.append(Failure(run, folder.last_words(run) or wrong or "it left no result"))
-            decide()
+            if ended:
+                decide()
             told(progress)
     finally:
         workers.stop()

@@ -26,8 +26,7 @@ def trials_of(folders: Sequence[Path]) -> list[Trials]:
     """The trials in these folders, each of a run or of a study; choices in the order in which they first appear."""
     studies = [StudyFolder(folder) for folder in folders]
     keys = list(dict.fromkeys(key for study in studies if study.plan.exists() for key in study.tried()))
-    found = told_apart([run for run in ended_in(folders) if not run.settings().evaluation.test])
-    return [_ranked(group, keys) for group in grouped(found, keys)]
+    return [_ranked(group, keys) for group in grouped(told_apart(ended_in(folders, trials=True)), keys)]
 
 
 def _ranked(group: Group, keys: Sequence[str]) -> Trials:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
-from resprout.kernels.contract import F32, I32, I64, Backend, DenseRows, Groups, Links, NoRows
+from resprout.kernels.contract import F32, I32, I64, Backend, CompactRows, DenseRows, Groups, Links, NoRows, Rows
 from resprout.tables.gradients import DecayGradient, RowGradient, ScoreGradient, sum_by_row
 from resprout.tables.smoothing import Smoothing
 from resprout.tables.table import Table, aligned_empty, row_blocks
@@ -61,8 +61,8 @@ def _array(tensor: torch.Tensor) -> F32:
     return np.ascontiguousarray(tensor.detach().numpy(), np.float32)
 
 
-def _group(rows: int, ids: I32, table: Table) -> Groups:
-    return table.backend.group_ids(ids, np.full(rows, -1, np.int32))
+def _group(rows: int, ids: I32, backend: Backend) -> Groups:
+    return backend.group_ids(ids, np.full(rows, -1, np.int32))
 
 
 class _Rows(torch.autograd.Function):
@@ -128,13 +128,10 @@ class _SampledScores(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, torch.Tensor, None, None]:
-        table, queries, (batch, count) = ctx.table, ctx.queries, ctx.ids.shape
-        ids, weights = ctx.ids.reshape(-1), _array(gradient).reshape(-1)
-        of_queries = aligned_empty(*queries.shape)
-        starts = np.arange(batch + 1, dtype=np.int64) * count
-        table.backend.sum_links(Links(starts, ids, weights), 0, table.stored, NoRows(), 1.0, of_queries)
-        _leave_links(table, ids, np.repeat(np.arange(batch, dtype=np.int32), count), weights, queries)
-        return None, torch.from_numpy(of_queries), None, None
+        table, queries, ids, weights = ctx.table, ctx.queries, ctx.ids, _array(gradient).reshape(-1)
+        of_queries = _of_queries(queries, ids, weights, table.stored, table.backend)
+        _leave_links(table, ids.reshape(-1), _query_of_each(ids), weights, queries)
+        return None, of_queries, None, None
 
 
 class _SampledProducts(torch.autograd.Function):
@@ -148,21 +145,18 @@ class _SampledProducts(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
-        queries, vectors, backend, (batch, count) = ctx.queries, ctx.vectors, ctx.backend, ctx.ids.shape
-        ids, weights = ctx.ids.reshape(-1), _array(gradient).reshape(-1)
-        of_queries, of_vectors = aligned_empty(*queries.shape), np.zeros_like(vectors)
-        starts = np.arange(batch + 1, dtype=np.int64) * count
-        backend.sum_links(Links(starts, ids, weights), 0, DenseRows(vectors), NoRows(), 1.0, of_queries)
-        groups = backend.group_ids(ids, np.full(len(vectors), -1, np.int32))
-        links = Links(groups.starts, groups.members // np.int32(count), weights[groups.members])
-        of_vectors[groups.unique] = sum_by_row(groups, len(vectors), links, queries, backend).values
-        return torch.from_numpy(of_queries), torch.from_numpy(of_vectors), None, None
+        queries, vectors, ids, backend = ctx.queries, ctx.vectors, ctx.ids, ctx.backend
+        weights, of_vectors = _array(gradient).reshape(-1), aligned_empty(*vectors.shape)
+        of_queries = _of_queries(queries, ids, weights, DenseRows(vectors), backend)
+        summed = _summed(len(vectors), ids.reshape(-1), _query_of_each(ids), weights, queries, backend)
+        backend.read_range(0, summed, of_vectors)
+        return of_queries, torch.from_numpy(of_vectors), None, None
 
 
 class _SmoothedRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, anchor: torch.Tensor, table: Table, smoothing: Smoothing, ids: I32) -> torch.Tensor:
-        ctx.table, ctx.smoothing, ctx.groups = table, smoothing, _group(smoothing.nodes, ids, table)
+        ctx.table, ctx.smoothing, ctx.groups = table, smoothing, _group(smoothing.nodes, ids, table.backend)
         unique = smoothing.rows_of(table.stored, ctx.groups.unique, table.shape.width, table.backend)
         return torch.from_numpy(unique)[torch.from_numpy(ctx.groups.places)]
 
@@ -193,7 +187,25 @@ class _HalfSquares(torch.autograd.Function):
 
 def _leave_links(table: Table, ids: I32, source_of_link: I32, weights: F32, source: F32) -> None:
     """Leaves as gradient: row `ids[k]` gets `weights[k] * source[source_of_link[k]]`, for every link k."""
-    groups = _group(table.shape.rows, ids, table)
-    links = Links(groups.starts, source_of_link[groups.members], weights[groups.members])
-    summed = sum_by_row(groups, table.shape.rows, links, source, table.backend)
+    summed = _summed(table.shape.rows, ids, source_of_link, weights, source, table.backend)
     table.pending.append(RowGradient(summed, table.backend))
+
+
+def _summed(rows: int, ids: I32, source_of_link: I32, weights: F32, source: F32, backend: Backend) -> CompactRows:
+    """Of so many rows: row `ids[k]` is the sum of `weights[k] * source[source_of_link[k]]` over its links k."""
+    groups = _group(rows, ids, backend)
+    links = Links(groups.starts, source_of_link[groups.members], weights[groups.members])
+    return sum_by_row(groups, rows, links, source, backend)
+
+
+def _of_queries(queries: F32, ids: I32, weights: F32, source: Rows, backend: Backend) -> torch.Tensor:
+    """The gradient of queries whose products with rows `ids` `[batch, n]` have the gradient `weights`, flat."""
+    batch, count = ids.shape
+    starts, out = np.arange(batch + 1, dtype=np.int64) * count, aligned_empty(*queries.shape)
+    backend.sum_links(Links(starts, ids.reshape(-1), weights), 0, source, NoRows(), 1.0, out)
+    return torch.from_numpy(out)
+
+
+def _query_of_each(ids: I32) -> I32:
+    batch, count = ids.shape
+    return np.repeat(np.arange(batch, dtype=np.int32), count)
