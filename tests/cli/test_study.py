@@ -134,3 +134,4 @@ def test_what_was_tried_stands_in_the_report(resprout, study, tmp_path):
     }
     assert "validation recall@20" in (out / f"{trial.name}.log").read_text()
     assert "is a trial" in resprout("compare", trial).stderr
+    assert "has no metrics on test data to report" in resprout("report", trial).stderr

@@ -15,7 +15,7 @@ def report(
     ] = None,
 ) -> None:
     """Write a page with tables and figures, that needs no network, and each of them as files."""
-    from resprout.errors import SettingsError
+    from resprout.errors import RunError, SettingsError
     from resprout.reports import of_run, of_study
     from resprout.reports.measured import Measured
     from resprout.reports.page import write_report
@@ -35,6 +35,8 @@ def report(
     if len(runs) == 1 and not StudyFolder(runs[0]).plan.exists():
         run = RunFolder(runs[0])
         run.deployed()
+        if not run.read_result()["test"]:
+            raise RunError(f"{run.path} has no metrics on test data to report, as trials have none (evaluation.test)")
         title, sections = of_run.title_of(run.read_result()), of_run.sections_of(Measured(run))
     else:
         outcomes = outcomes_of(runs)
