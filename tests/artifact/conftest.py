@@ -35,6 +35,7 @@ def build(
         "int8": "dense",
         "float16": "dense",
         "bits3": "dense",
+        "planes5": "dense",
         "packed_int8": "packed",
         "packed_float16": "packed",
     }

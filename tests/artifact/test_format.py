@@ -20,7 +20,7 @@ from resprout.kernels import reference
 from resprout.kernels.select import choose
 from resprout.tables.dense import DenseTable
 
-STORAGES = ["dense", "packed", "packed_int8", "packed_float16", "prefix", "int8", "float16", "bits3"]
+STORAGES = ["dense", "packed", "packed_int8", "packed_float16", "prefix", "int8", "float16", "bits3", "planes5"]
 MODELS = [(backbone, storage) for backbone in ("mf", "lightgcn") for storage in STORAGES]
 
 
@@ -100,7 +100,7 @@ def test_deployed_bytes_are_those_of_the_arrays(tmp_path, make_parts, backbone, 
     kinds = {
         "packed": {*masked, "values"}, "packed_int8": {*masked, "values", "scales"},
         "packed_float16": {*masked, "bits"}, "prefix": {"starts", "values"}, "int8": {"values", "scales"},
-        "bits3": {"planes", "codes"},
+        "bits3": {"planes", "codes"}, "planes5": {"planes", "codes", "bits", "spread"},
     }  # fmt: skip
     assert by_kind.keys() == kinds.get(storage, {"values"})
     for kind, size in by_kind.items():
@@ -216,7 +216,7 @@ def test_an_unknown_storage(tmp_path, make_parts):
     edit(tmp_path / "model", tables=[table])
     with pytest.raises(
         RunError,
-        match=r"model\.json: table 'user' has the storage 'ternary'; .* dense, packed, .*float16, bits: upgrade",
+        match=r"model\.json: table 'user' has the storage 'ternary'; .* dense, .*float16, bits, planes: upgrade",
     ):
         load_model(tmp_path / "model")
 
@@ -280,6 +280,25 @@ def test_a_row_of_more_columns_than_the_table(tmp_path, make_parts):
     starts[1:] = 200
     rewrite(tmp_path / "model", "tables.safetensors", user__starts=starts)
     with pytest.raises(RunError, match=r"tables\.safetensors is damaged: table 'user' has rows that are longer"):
+        load_model(tmp_path / "model", verify=False)
+
+
+@pytest.mark.parametrize(
+    "bits", [[8] * 20, [9, *[0] * 19], [1, 2, *[0] * 18]], ids=["more than a row has", "more than 8", "not falling"]
+)
+def test_columns_of_more_bits_than_their_rows_have(tmp_path, make_parts, bits):
+    save_model(tmp_path / "model", make_parts("mf", "planes5", width=20))
+    rewrite(tmp_path / "model", "tables.safetensors", user__bits=np.array(bits, np.uint8))
+    with pytest.raises(
+        RunError, match=r"tables\.safetensors is damaged: the bits of the columns of table 'user' do not"
+    ):
+        load_model(tmp_path / "model", verify=False)
+
+
+def test_rows_of_bits_of_another_length(tmp_path, make_parts):
+    save_model(tmp_path / "model", make_parts("mf", "bits3", width=20))
+    rewrite(tmp_path / "model", "tables.safetensors", user__planes=np.zeros((30, 8), np.uint8))
+    with pytest.raises(RunError, match=r"damaged: table 'user' has 8 bytes a row for 20 weights"):
         load_model(tmp_path / "model", verify=False)
 
 

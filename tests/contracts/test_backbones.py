@@ -103,6 +103,28 @@ def test_a_checkerboard_is_learnt(name, storage):
     assert after > 0.95
 
 
+def test_turning_all_tables_changes_scores_unless_it_says_that_it_does_not(name):
+    seen, _ = checkerboard()
+    model = make(name, seen, start="normal", start_scale=LARGE.get(name, 0.5), **QUIET.get(name, {}))
+    users, items = np.arange(40, dtype=np.int32), np.tile(np.arange(30, dtype=np.int32), (40, 1))
+    batch = a_batch(model)
+
+    def seen_of():
+        model.begin_step(1, 0.5)
+        with torch.no_grad():
+            return np.append(model.pair_scores(users, items).numpy(), model.loss(batch).item())
+
+    before = seen_of()
+    rotations = {}
+    for table in model.tables.values():
+        width = table.shape.width
+        random = np.random.default_rng(width)
+        rotation = rotations.setdefault(width, np.linalg.qr(random.standard_normal((width, width)))[0])
+        table.values[:] = table.values @ rotation
+    unchanged = np.allclose(seen_of(), before, rtol=1e-3, atol=1e-4)
+    assert unchanged == model.rotation_invariant
+
+
 def test_the_gradient_agrees_with_finite_differences(name, storage):
     seen, _ = checkerboard()
     model = make(name, seen, storage, start="normal", start_scale=LARGE.get(name, 0.5))

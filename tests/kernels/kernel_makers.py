@@ -23,13 +23,26 @@ from resprout.kernels.contract import (
     PackedRows,
     PrefixRows,
     Rows,
+    bit_rows,
 )
 from resprout.rng import stream
 
 # widths on both sides of 8, of every multiple of 16 that changes the code, and of 128, where a row takes a second pass
 WIDTHS = [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 300, 1024]
-KINDS = ["dense", "packed", "prefix", "int8", "half", "bits", "packed int8", "packed half", "compact", "none"]
-TRAINED, SERVED = KINDS[:2], KINDS[2:8]
+KINDS = [
+    "dense",
+    "packed",
+    "prefix",
+    "int8",
+    "half",
+    "bits",
+    "uneven bits",
+    "packed int8",
+    "packed half",
+    "compact",
+    "none",
+]
+TRAINED, SERVED = KINDS[:2], KINDS[2:9]
 # what is only served, and what shares its code with it, is read at fewer widths: each number of blocks is compiled anew
 STORED_WIDTHS = [
     (kind, width) for kinds, widths in ((TRAINED, WIDTHS), (SERVED, (7, 40, 129))) for kind in kinds for width in widths
@@ -98,15 +111,25 @@ def packed(table: F32, active: Flags, starts: type[np.signedinteger[Any]] = np.i
     return PackedRows(mask_bits(active), fenced(first_slots), fenced(table[active]))
 
 
-def bit_rows(rows: int, width: int, bits: int, name: str = "") -> tuple[BitRows, F64]:
-    """Rows of few bits, made by way of whole numbers, and the same as a whole float64 table; the third row is 0."""
-    random = stream(0, "bits", name, rows, width, bits)
-    numbers = random.integers(0, 2**bits, (rows, width), np.uint8)
-    planes = np.packbits(numbers[:, None] >> np.arange(bits, dtype=np.uint8)[:, None] & 1, axis=2, bitorder="little")
+def column_bits(width: int, bits: int | None) -> NDArray[np.uint8]:
+    """So many bits a column, or, if none, 8 of the first and fewer of later ones, down to 0 where there is room."""
+    return np.full(width, bits or 1, np.uint8) if bits else np.maximum(8 - np.arange(width) // 5, 0).astype(np.uint8)
+
+
+def few_bits(rows: int, width: int, bits: int | None, name: str = "") -> tuple[BitRows, F32]:
+    """Rows of few bits, made by way of whole numbers, and the same as a whole table; the third row is 0."""
+    random = stream(0, "bits", name, rows, width, bits or 0)
+    each = column_bits(width, bits).astype(np.int64)
+    spread = random.uniform(0.1, 2, width).astype(np.float32)
+    numbers = random.integers(0, 2**each, (rows, width))
+    strings = [numbers[:, each > plane] >> (each - 1 - plane)[each > plane] & 1 for plane in range(each[0])]
     codes = random.integers(160, 210, rows).astype(np.uint8)
     codes[2:3] = 0
-    table = (numbers + np.float32(0.5 - 2 ** (bits - 1))) * BIT_SCALES[codes, None]
-    return BitRows(fenced(planes), fenced(codes)), table.astype(np.float64)
+    planes = np.packbits(np.concatenate(strings, 1).astype(np.uint8), axis=1, bitorder="little")
+    made = bit_rows(fenced(planes), fenced(codes), each.astype(np.uint8), spread)
+    levels = (numbers + 0.5 - 2.0 ** (each - 1)) * 2.0 ** (2 - each) * (each > 0)
+    table = levels.astype(np.float32) * made.steps * BIT_SCALES[codes, None]
+    return made._replace(steps=fenced(made.steps), starts=fenced(made.starts), depths=fenced(made.depths)), table
 
 
 def make_rows(kind: str, rows: int, width: int, starts: Any = np.int32, name: str = "") -> tuple[Rows, F64]:
@@ -125,7 +148,11 @@ def make_rows(kind: str, rows: int, width: int, starts: Any = np.int32, name: st
     if kind == "half":
         return HalfRows(fenced(halves.view(np.uint16))), halves.astype(np.float64)
     if kind == "bits":
-        return bit_rows(rows, width, bits=3, name=name)
+        made, read = few_bits(rows, width, bits=3, name=name)
+        return made, read.astype(np.float64)
+    if kind == "uneven bits":
+        made, read = few_bits(rows, width, bits=None, name=name)
+        return made, read.astype(np.float64)
     active = some_active(rows, width, name)
     mask, first_slots, slots = packed(table, active, starts)
     if kind == "packed":

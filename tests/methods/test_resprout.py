@@ -44,6 +44,49 @@ def test_columns_and_bits(budget, of, expected):
     assert planned(budget, of) == expected
 
 
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        ("20%", "bits6"),
+        ("11%", "planes26"),  # 28.16 bytes a row, of which 0.43 are for what columns have, and one for the code
+        ("10%", "planes24"),
+        ("5%", "planes11"),
+        ("2%", "planes3"),
+        ("1.2%", "planes1"),
+    ],
+)
+def test_planes_where_bits_are_few_and_rows_can_be_turned(budget, expected):
+    allowance = Allowance(SHAPES, Budget.parse(budget), rotation_invariant=True)
+    stage = Resprout(Options()).next_stage((), allowance)
+    assert (stage.storage, stage.widths) == (expected, (64, 64))
+    tables = build_tables(SHAPES, stage.storage, (), Start("normal", 0.1, 0), False, choose().backend)
+    taken = sum(table.memory(training=False).total for table in tables.values())
+    limit = allowance.budget.bytes_of(SHAPES)
+    assert limit - 1500 < taken <= limit or expected == "bits6"
+
+
+def test_planes_of_more_bytes_than_columns_can_use():
+    allowance = Allowance(SHAPES, Budget.parse("90%"), rotation_invariant=True)
+    assert Resprout(Options(precision="planes")).next_stage((), allowance).storage == "planes64"
+
+
+@pytest.mark.parametrize(
+    ("allowance", "error"),
+    [
+        (Allowance(SHAPES, Budget.parse("5%")), "scores of this backbone are not products of rows"),
+        (Allowance(SHAPES, None, rotation_invariant=True), "needs a budget of deployed bytes"),
+        (
+            Allowance(SHAPES, Budget.parse("5%", "training"), rotation_invariant=True),
+            "needs a budget of deployed bytes",
+        ),
+        (Allowance(SHAPES, Budget.parse("0.8%"), rotation_invariant=True), "no byte a row left"),
+    ],
+)
+def test_where_there_are_no_planes(allowance, error):
+    with pytest.raises((SettingsError, BudgetExceeded), match=error):
+        Resprout(Options(precision="planes")).next_stage((), allowance)
+
+
 def allowance_with_sides(budget, of_users, of_items):
     one_sided = {"items": (Shape("item", 500, 64),), "users": (Shape("user", 1000, 64),)}
     interactions = {"users": of_users, "items": of_items}
@@ -123,3 +166,35 @@ def test_rounding_that_begins_late():
     assert min(read[4].values()) > 30
     assert read[5] == levels
     assert type(Resprout(Options(precision="bits2")).hooks(stage)) is Hooks
+
+
+@pytest.mark.parametrize("share", [0.4, 0.5, 1])
+def test_tables_are_turned_until_rounding_begins(share):
+    """Epochs of two steps, ten in all: after each epoch, and at the first step that reads rounded weights."""
+    method = Resprout(Options(precision="planes", round_at=share))
+    allowance = Allowance(SHAPES, Budget.parse("5%"), rotation_invariant=True)
+    (stage,) = all_stages(method, allowance)
+    tables = build_tables(SHAPES, stage.storage, (), Start("normal", 0.1, 0), False, choose().backend)
+    hooks, before, found = method.hooks(stage), {}, []
+
+    def note(what):
+        now = tables["user"].unrounded.copy()
+        if (now != before.get("user", now)).any():
+            found.append(what)
+        # rows differ more along some axis each time, so that turning them is seen
+        tables["user"].unrounded[:, len(found)] *= np.float16(1.5)
+        before["user"] = tables["user"].unrounded.copy()
+
+    note(0)
+    for step in range(1, 11):
+        moment = Moment((step - 1) // 2, step, 10, 0, SimpleNamespace(tables=tables), lambda factor: None)
+        hooks.before_batch(moment)
+        assert tables["user"].reads_unrounded == (step <= share * 10)
+        note(step)
+        hooks.after_update(moment)
+        assert not tables["user"].reads_unrounded
+        if step % 2 == 0:
+            hooks.after_epoch(moment)
+            note(step + 0.5)
+    steps = [step for step in (2.5, 4.5, 6.5, 8.5, 10.5) if int(step) <= share * 10]
+    assert found == sorted([*steps, *([int(share * 10) + 1] if share < 1 else [])])

@@ -40,6 +40,7 @@ METHODS = {
     "resprout, items": ["budget.limit=8%", "method.rows_for=items"],
     "quantised, users": ["budget.limit=8%", "method.rows_for=users", "method.precision=bits4"],
     "resprout, rounded late": ["budget.limit=15%", "method.precision=bits3", "method.round_at=0.5"],
+    "resprout, planes": ["budget.limit=10%", "method.precision=planes", "method.round_at=0.5"],
     "resprout, int8": ["budget.limit=20%", "budget.of=training", "method.precision=int8"],
     "dsl, random, joint": [
         "budget.limit=1800B",
@@ -53,7 +54,7 @@ METHODS = {
 # options that these backbones have not
 UNSUITED = {
     ("dsl, last batch", "multvae"), ("resprout, items", "mf"), ("resprout, items", "multvae"),
-    ("quantised, users", "mf"), ("quantised, users", "multvae"),
+    ("quantised, users", "mf"), ("quantised, users", "multvae"), ("resprout, planes", "multvae"),
 }  # fmt: skip
 
 

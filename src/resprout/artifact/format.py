@@ -37,9 +37,10 @@ from resprout.data.idmap import IdMap
 from resprout.errors import DataError, RunError
 from resprout.kernels import select
 from resprout.kernels.contract import BIT_STEPS, Backend, Mask, PackedHalfRows, PackedInt8Rows, PackedRows, PrefixRows
-from resprout.tables.bits import BitsTable
+from resprout.tables.bits import BitsTable, even, row_bytes
 from resprout.tables.dense import DenseTable
 from resprout.tables.packed import PackedTable
+from resprout.tables.planes import PlanesTable
 from resprout.tables.prefix import PrefixTable
 from resprout.tables.quantised import Float16Table, Int8Table, PackedFloat16Table, PackedInt8Table
 from resprout.tables.table import Table
@@ -165,8 +166,10 @@ def _manifest_of(parts: ModelParts, files: dict[str, FileEntry]) -> Manifest:
 
 
 def _table_entry(name: str, table: Table) -> TableEntry:
-    (storage,) = (kind.storage for kind in STORAGES if isinstance(table, kind))
-    return TableEntry(name=name, rows=table.shape.rows, width=table.shape.width, storage=storage, slots=table.slots)
+    kinds: dict[Any, str] = {kind: kind.storage for kind in STORAGES}
+    return TableEntry(
+        name=name, rows=table.shape.rows, width=table.shape.width, storage=kinds[type(table)], slots=table.slots
+    )
 
 
 def _file_entry(path: Path) -> FileEntry:
@@ -262,10 +265,29 @@ def _float16_table(entry: TableEntry, source: Source, backend: Backend) -> Table
 
 
 def _bits_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
-    planes = source.take(f"{entry.name}.planes", (entry.rows, None, -(-entry.width // 8)), np.uint8)
-    if not 1 <= planes.shape[1] <= len(BIT_STEPS):
-        raise source.damaged(f"table {entry.name!r} has weights of {planes.shape[1]} bits")
-    return BitsTable(_shape(entry), planes, source.take(f"{entry.name}.codes", (entry.rows,), np.uint8), backend)
+    planes = source.take(f"{entry.name}.planes", (entry.rows, None), np.uint8)
+    bits, rest = divmod(planes.shape[1], row_bytes(1, entry.width))
+    if rest or not 1 <= bits <= len(BIT_STEPS):
+        raise source.damaged(f"table {entry.name!r} has {planes.shape[1]} bytes a row for {entry.width} weights")
+    return BitsTable(_shape(entry), planes, _codes(entry, source), *even(bits, entry.width), backend)
+
+
+def _planes_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
+    planes = source.take(f"{entry.name}.planes", (entry.rows, None), np.uint8)
+    bits = source.take(f"{entry.name}.bits", (entry.width,), np.uint8)
+    spread = source.take(f"{entry.name}.spread", (entry.width,), np.float32)
+    # One bit more than a row has room for, and a kernel reads beyond the planes.
+    if (
+        bits.sum(dtype=np.int64) > 8 * planes.shape[1]
+        or bits.max() > len(BIT_STEPS)
+        or (np.diff(bits.astype(int)) > 0).any()
+    ):
+        raise source.damaged(f"the bits of the columns of table {entry.name!r} do not fit its rows")
+    return PlanesTable(_shape(entry), planes, _codes(entry, source), bits, spread, backend)
+
+
+def _codes(entry: TableEntry, source: Source) -> NDArray[np.uint8]:
+    return source.take(f"{entry.name}.codes", (entry.rows,), np.uint8)
 
 
 STORAGES: dict[Any, Callable[[TableEntry, Source, Backend], Table]] = {
@@ -277,6 +299,7 @@ STORAGES: dict[Any, Callable[[TableEntry, Source, Backend], Table]] = {
     Int8Table: _int8_table,
     Float16Table: _float16_table,
     BitsTable: _bits_table,
+    PlanesTable: _planes_table,
 }
 
 

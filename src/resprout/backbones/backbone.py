@@ -62,6 +62,8 @@ class Backbone(ABC):
     """Defaults of the section `training` that suit it better than the common ones."""
     folds_in: ClassVar[bool] = False
     """Whether it can rank users that training has not seen, from their histories, whatever its form."""
+    rotation_invariant: ClassVar[bool] = False
+    """Whether scores and losses stay the same when the rows of all tables, equally wide, are turned by one rotation."""
     sparse_operands: ClassVar[int]
     """How many of the two factors of a score are rows of a table: inference shrinks with density to this power."""
 

@@ -36,6 +36,7 @@ class LightGCN(backbone.Backbone):
 
     Options = Options
     summary = "one table, smoothed over the graph of users and items"
+    rotation_invariant = True
     sparse_operands = 1
 
     def __init__(self, options: Any, tables: Mapping[str, Table], histories: Histories, seed: int = 0) -> None:

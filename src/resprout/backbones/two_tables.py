@@ -17,6 +17,7 @@ from resprout.tables import autograd
 class TwoTables(backbone.Backbone):
     """Score = product of a user's and an item's row, for options that are `losses.Options`; the loss is the model's."""
 
+    rotation_invariant = True
     sparse_operands = 2
 
     @staticmethod

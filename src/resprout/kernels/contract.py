@@ -43,15 +43,24 @@ class HalfRows(NamedTuple):
 
 
 class BitRows(NamedTuple):
-    """Rows of `bits` bits a weight, 1 to 8, in planes: the lowest bit of all weights of a row, then the next ones.
+    """Rows of few bits a weight, the first columns of which may have more than the later ones, in planes.
 
-    planes: uint8 `[rows, bits, ceil(width / 8)]`; bit `p % 8` of byte `p // 8` belongs to weight `p`, and bits from the
-    width on are 0. codes: uint8 `[rows]`, numbers of `BIT_SCALES`. A weight whose bits make the number n is
-    `(n + 0.5 - 2^(bits - 1)) * BIT_SCALES[code]`: there is no 0, but in a row of code 0.
+    Plane 0 is the highest bit of the first columns of a row, as many as have one; plane 1 the next bit of the first of
+    these, and so on, each right behind the one before. So a column with n bits is in the first n planes, and a weight
+    is `BIT_SCALES[code of its row] * step of its column * (+-1 +-1/2 +-1/4 ...)`, plus where a bit is on; 0 in a column
+    without bits, and in a row of code 0.
+
+    planes: uint8 `[rows, row bytes]`, of which four may be read even if there are fewer; bit `p % 8` of byte `p // 8`
+    of a row is bit `p` of it, and bits beyond the last plane are 0. codes: uint8 `[rows]`, numbers of `BIT_SCALES`.
+    starts: int64 `[planes + 1]`: the first bit of each plane, and the one behind the last; no plane is longer than the
+    one before. depths: int64, for each 16 columns how many planes reach them. steps: float32 `[width]`.
     """
 
     planes: NDArray[np.uint8]
     codes: NDArray[np.uint8]
+    starts: I64
+    depths: I64
+    steps: F32
 
 
 BIT_SCALES: F32 = np.exp2((np.arange(256) - 192) / 8).astype(np.float32)
@@ -60,6 +69,25 @@ BIT_SCALES[0], BIT_SCALES[255] = 0, np.nan
 
 BIT_STEPS = (1.5958, 0.9957, 0.5860, 0.3352, 0.1881, 0.1041, 0.0569, 0.0308)
 """The best distance of levels for 1 to 8 bits, by the standard deviation of normal weights (Max 1960, table 2)."""
+
+
+def bit_rows(planes: NDArray[np.uint8], codes: NDArray[np.uint8], bits: NDArray[np.uint8], spread: F32) -> BitRows:
+    """Rows whose columns have so many bits each, 0 to 8, never more than the column before.
+
+    spread: float32 `[width]`, the standard deviations of columns that levels are made for; `BIT_SCALES` times it for
+    the weights of a single row.
+    """
+    reaches = np.count_nonzero(bits > np.arange(bits.max(initial=0))[:, None], 1)
+    starts = np.concatenate([[0], np.cumsum(reaches)]).astype(np.int64)
+    half_spans = np.array([0, *(step * 2 ** (n - 1) for n, step in enumerate(BIT_STEPS))], np.float32)
+    return BitRows(planes, codes, starts, bits[::LANES].astype(np.int64), half_spans[bits] * spread)
+
+
+def bits_of(rows: BitRows) -> NDArray[np.uint8]:
+    """The bits of each column, uint8 `[width]`."""
+    reaches = np.diff(rows.starts)
+    bits: NDArray[np.uint8] = (reaches[:, None] > np.arange(len(rows.steps))).sum(0, dtype=np.uint8)
+    return bits
 
 
 class PackedRows(NamedTuple):
@@ -239,7 +267,7 @@ class Backend(Protocol):
     def round_bits(self, values: F32, first: int, rows: BitRows) -> None:
         """Rows from `first` on become the rows of `values`, float32 `[some rows, width]`, rounded to the nearest.
 
-        A row's scale is the one next to `BIT_STEPS` times the root of its mean square.
+        A row's scale is the one next to the root of its mean square, over columns that have bits, each by its spread.
         """
 
     def fill_dense(self, key: int, uniform: bool, scale: float, first: int, out: F32) -> None:

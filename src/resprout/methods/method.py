@@ -65,12 +65,14 @@ class Allowance:
 
     one_sided: those of its forms in which one side alone has rows, by side; empty if it has none.
     interactions: how many "users" and "items" have in the mean; empty if nobody knows.
+    rotation_invariant: see `Backbone.rotation_invariant`.
     """
 
     shapes: tuple[Shape, ...]
     budget: Budget | None
     one_sided: Mapping[str, tuple[Shape, ...]] = field(default_factory=dict)
     interactions: Mapping[str, float] = field(default_factory=dict)
+    rotation_invariant: bool = False
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -85,7 +87,8 @@ class Allowance:
             raise SettingsError(
                 f"method.rows_for = {of!r}: this backbone has no form with rows for {of} alone; lightgcn with hops has"
             )
-        return Allowance(self.one_sided[of], self.budget and self.budget.moved(self.shapes, self.one_sided[of]))
+        budget = self.budget and self.budget.moved(self.shapes, self.one_sided[of])
+        return Allowance(self.one_sided[of], budget, rotation_invariant=self.rotation_invariant)
 
     def tables_of(self, stage: Stage) -> list[Shape]:
         """The tables of a stage."""

@@ -6,7 +6,9 @@ these have none.
 What a dense table holds in training is mostly not its weights: Adam keeps two float32 moments for each of them. Here a
 row has one second moment and none of first order. Weights are int8 (with a scale a row) or float16, which updates round
 up or down at random so that small ones are not lost (Gupta et al., ICML 2015, section 3.1); or they have 1 to 6 bits,
-rounded to the nearest level after each update of float16 ones that only training keeps.
+rounded to the nearest level after each update of float16 ones that only training keeps. Where a backbone's scores are
+products of rows and bits are fewer than four, rows are turned to principal axes, and bits lie where they tell most
+(`tables.planes`).
 """
 
 from collections.abc import Sequence
@@ -16,20 +18,22 @@ from typing import Literal
 
 from pydantic import Field
 
-from resprout.budget import Budget
-from resprout.errors import BudgetExceeded
+from resprout.errors import BudgetExceeded, SettingsError
 from resprout.methods import method
 from resprout.methods.method import SIDES, Allowance, Hooks, Moment, RowsFor, Stage, first_left, stage_name
 from resprout.methods.quantised import DEPLOYED, Precision
+from resprout.tables import bits, planes
 from resprout.tables.bits import BitsTable
 
 BITS = tuple(name for name in DEPLOYED if name.startswith("bits"))
-LOST = {
-    "bits6": 0.00104, "bits5": 0.00349, "bits4": 0.01154, "bits3": 0.03744, "bits2": 0.1188, "bits1": 0.3634,
-    "int8": 0.035,
-}  # fmt: skip
-"""The share of a normal weight's variance that rounding loses (Max 1960, table 2); int8, which is rounded at random at
-each update, comes to what three bits come to (docs/decisions/0013)."""
+LOST = {name: bits.LOST[int(name[4:])] for name in BITS} | {"int8": 0.035}
+"""The share of a normal weight's variance that rounding loses; int8, which is rounded at random at each update, comes
+to what three bits come to (docs/decisions/0013)."""
+PLANES = "planes"
+PLANES_HALVE = 1.25
+"""As many bits a weight, in the mean, take away half of what is not worth a column yet, where they lie in planes
+(docs/decisions/0015)."""
+ROUND_PLANES_AT = 0.9
 
 
 MANY, FEW = 100, 10
@@ -43,16 +47,18 @@ RICH_WORTH, POOR_WORTH = 0.85, 0.7
 class Options(method.Options):
     """Options of `resprout`."""
 
-    precision: Literal["auto"] | Precision = Field(
+    precision: Literal["auto", "planes"] | Precision = Field(
         "auto",
-        description="of the weights, in training too; auto: what weighs columns against bits best, "
-        "and, where bytes of training count, float16 or int8",
+        description="of the weights, in training too; planes: all columns, turned so that the first ones tell most, "
+        "which get most bits (mf, lightgcn, ultragcn); auto: what weighs columns against bits best, and, where bytes "
+        "of training count, float16 or int8",
     )
     round_at: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="of 1 to 6 bits: share of the steps after which training reads rounded ones; if not given all do",
+        description="of few bits: share of the steps after which training reads rounded ones; if not given all do, "
+        f"and with planes those after {ROUND_PLANES_AT}",
     )
     rows_for: RowsFor | None = Field(
         None,
@@ -63,9 +69,9 @@ class Options(method.Options):
 
 @dataclass(frozen=True)
 class Plan:
-    """Rows of few bits: their precision, the columns of each table, who has some, and what that is worth a column."""
+    """Rows of few bits: how they are stored, the columns of each table, who has some, what that is worth a column."""
 
-    precision: str
+    storage: str
     widths: tuple[int, ...]
     rows_for: RowsFor
     form_worth: float
@@ -77,7 +83,10 @@ class Plan:
         The exponent is where 40 columns of 3 bits and 64 of 2 are as good (docs/decisions/0012).
         """
         columns = sum(self.widths) / len(self.widths)
-        return columns * (1 - LOST.get(self.precision, 0)) ** 6 * self.form_worth
+        if self.storage.startswith(PLANES):
+            each = 8 * int(self.storage.removeprefix(PLANES)) / columns
+            return float(columns * (1 - 0.5 ** (each / PLANES_HALVE)) * self.form_worth)
+        return columns * (1 - LOST.get(self.storage, 0)) ** 6 * self.form_worth
 
 
 class Resprout(method.Method):
@@ -92,20 +101,23 @@ class Resprout(method.Method):
         """See `Method.next_stage`."""
         plan = self._plan(allowance)
         name = stage_name(plan.rows_for)
-        return first_left(finished, Stage(name, plan.precision, plan.widths, rows_for=plan.rows_for))
+        return first_left(finished, Stage(name, plan.storage, plan.widths, rows_for=plan.rows_for))
 
     def hooks(self, stage: Stage) -> Hooks:
         """See `Method.hooks`."""
-        return LateRounding(self.options.round_at) if self.options.round_at and stage.storage in BITS else Hooks()
+        share = self.options.round_at
+        if stage.storage in planes.EMPTY:
+            return Turning(ROUND_PLANES_AT if share is None else share)
+        return LateRounding(share) if share and stage.storage in BITS else Hooks()
 
     def _plan(self, allowance: Allowance) -> Plan:
         """The plan that is worth most; of equals the one with more bits, and with rows for both sides."""
         plans, refusal = [], None
         for rows_for, worth in self._forms(allowance).items():
             its = allowance.for_rows(rows_for)
-            for precision in self._precisions(its.budget):
+            for precision in self._precisions(its):
                 try:
-                    plans.append(Plan(precision, self._widths(its, precision), rows_for, worth))
+                    plans.append(Plan(*_stored(its, precision), rows_for, worth))
                 except BudgetExceeded as error:
                     refusal = error
         if refusal is not None and not plans:
@@ -126,21 +138,44 @@ class Resprout(method.Method):
                     forms[side] = POOR_WORTH
         return forms
 
-    def _precisions(self, budget: Budget | None) -> Sequence[str]:
+    def _precisions(self, allowance: Allowance) -> Sequence[str]:
         if self.options.precision != "auto":
             return [self.options.precision]
-        if budget is None:
+        if allowance.budget is None:
             return ["float16"]
-        # int8, which is rounded at random, loses more than six bits of float16 weights that only training keeps
-        return ["float16", *(BITS if budget.of == "deployed" else ["int8"])]
+        if allowance.budget.of == "training":
+            # int8, which is rounded at random, loses more than six bits of float16 weights that only training keeps
+            return ["float16", "int8"]
+        return ["float16", *BITS, *([PLANES] if allowance.rotation_invariant else [])]
 
-    @staticmethod
-    def _widths(allowance: Allowance, precision: str) -> tuple[int, ...]:
-        budget = allowance.budget
-        if budget is None:
-            return allowance.widths
-        row_bytes = DEPLOYED[precision] if budget.of == "deployed" else partial(_trained_bytes, precision)
-        return tuple(budget.narrow_widths(allowance.shapes, row_bytes))
+
+def _stored(allowance: Allowance, precision: str) -> tuple[str, tuple[int, ...]]:
+    """What storage the tables have in this precision, and how many columns within the budget."""
+    budget = allowance.budget
+    if precision == PLANES:
+        return f"{PLANES}{_row_bytes(allowance)}", allowance.widths
+    if budget is None:
+        return precision, allowance.widths
+    row_bytes = DEPLOYED[precision] if budget.of == "deployed" else partial(_trained_bytes, precision)
+    return precision, tuple(budget.narrow_widths(allowance.shapes, row_bytes))
+
+
+def _row_bytes(allowance: Allowance) -> int:
+    """Bytes of the planes of a row within a budget of deployed bytes, which is needed."""
+    if not allowance.rotation_invariant:
+        raise SettingsError(
+            'method.precision = "planes": scores of this backbone are not products of rows, which stay the same when '
+            "tables are turned; those of mf, lightgcn and ultragcn are"
+        )
+    if allowance.budget is None or allowance.budget.of != "deployed":
+        raise SettingsError('method.precision = "planes" needs a budget of deployed bytes, like --budget 5%')
+    width = allowance.shapes[0].width
+    besides = len(allowance.shapes) * planes.table_bytes(width)
+    rows = sum(shape.rows for shape in allowance.shapes)
+    size = (allowance.budget.bytes_of(allowance.shapes) - besides) // rows - planes.CODE_BYTES
+    if size < 1:
+        raise BudgetExceeded(f"budget {allowance.budget} is too small: planes would have no byte a row left")
+    return min(size, width)
 
 
 def _trained_bytes(precision: str, width: int) -> int:
@@ -158,11 +193,33 @@ class LateRounding(Hooks):
 
     def before_batch(self, moment: Moment) -> None:
         """See `Hooks.before_batch`."""
-        _read_unrounded(moment, moment.step <= self.share * moment.total_steps)
+        _read_unrounded(moment, not self._rounds(moment, moment.step))
 
     def after_update(self, moment: Moment) -> None:
         """See `Hooks.after_update`."""
         _read_unrounded(moment, False)
+
+    def _rounds(self, moment: Moment, step: int) -> bool:
+        return step > self.share * moment.total_steps
+
+
+class Turning(LateRounding):
+    """Until rounding begins, tables are turned after each epoch, so that they are judged as they would be deployed."""
+
+    def before_batch(self, moment: Moment) -> None:
+        """See `Hooks.before_batch`."""
+        if self._rounds(moment, moment.step) and not self._rounds(moment, moment.step - 1):
+            _turn(moment)
+        super().before_batch(moment)
+
+    def after_epoch(self, moment: Moment) -> None:
+        """See `Hooks.after_epoch`."""
+        if not self._rounds(moment, moment.step):
+            _turn(moment)
+
+
+def _turn(moment: Moment) -> None:
+    planes.turn({name: table for name, table in moment.tables.items() if isinstance(table, planes.PlanesTable)})
 
 
 def _read_unrounded(moment: Moment, whether: bool) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from resprout.budget import Shape
 from resprout.errors import SettingsError
 from resprout.kernels.contract import F32, Backend, ScoreBlocks
-from resprout.tables import bits
+from resprout.tables import bits, planes
 from resprout.tables.dense import DenseTable
 from resprout.tables.initial import Start
 from resprout.tables.mixed import MixedTable
@@ -28,10 +28,12 @@ SEARCHED: Mapping[str, type[ThresholdedTable | MixedTable]] = {"thresholded": Th
 WHOLE: Mapping[str, Callable[[Shape, Start, Backend], WholeTable]] = {
     **{kind.storage: kind.start for kind in (Int8Table, Float16Table)},
     **bits.START,
+    **planes.START,
 }
 QUANTISED: Mapping[str, Callable[[Shape, Backend, Table | None], QuantisedTable]] = {
     **{kind.storage: kind.empty for kind in (Int8Table, Float16Table, PackedInt8Table, PackedFloat16Table)},
     **bits.EMPTY,
+    **planes.EMPTY,
 }
 
 
@@ -80,8 +82,8 @@ def build_tables(
                 larger = uneven_scores(shape, start.mask_key(shape.name), backend)
             tables[shape.name] = SLOTTED[storage].start(shape, slots[k], start.scaled(factor), backend, larger)
         else:
-            valid = ", ".join(["dense", *SLOTTED, *SEARCHED, *QUANTISED])
-            raise SettingsError(f"unknown table storage {storage!r}; valid are: {valid}")
+            valid = ", ".join(["dense", *SLOTTED, *SEARCHED, *(name for name in QUANTISED if name not in planes.EMPTY)])
+            raise SettingsError(f"unknown table storage {storage!r}; valid are: {valid}, planesN")
         if values_from is not None:
             tables[shape.name].take_weights(_blocks(shape, values_from[shape.name].read_range))
     return tables

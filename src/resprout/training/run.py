@@ -91,7 +91,8 @@ def _allowance(settings: Settings, prepared: Prepared) -> Allowance:
     sizes = settings.backbone, found.n_users, found.n_items
     one_sided = {side: tuple(shapes) for side, shapes in backbone.one_sided_shapes(*sizes).items()}
     interactions = {"users": len(found) / found.n_users, "items": len(found) / found.n_items}
-    return Allowance(tuple(backbone.shapes(*sizes)), settings.budget, one_sided, interactions)
+    shapes = tuple(backbone.shapes(*sizes))
+    return Allowance(shapes, settings.budget, one_sided, interactions, backbone.rotation_invariant)
 
 
 class _Run:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from resprout.kernels.contract import BIT_SCALES, BIT_STEPS, F32, BitRows, HalfRows, Int8Rows, RowStep
+from resprout.kernels.contract import BIT_SCALES, BIT_STEPS, F32, BitRows, HalfRows, Int8Rows, RowStep, bits_of
 
 _ROWS_PER_TASK = 64
 
@@ -22,13 +22,22 @@ def update_half(rows: HalfRows, moments: F32, first: int, gradients: F32, step: 
 
 def update_bits(rows: BitRows, unrounded: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
     """See `contract.Backend.update_bits`."""
-    distance = BIT_STEPS[rows.planes.shape[1] - 1]
-    _update_bits(rows.planes, rows.codes, distance, unrounded.bits, moments, first, gradients, *_numbers(step))
+    _update_bits(
+        rows.planes, rows.codes, _columns(rows), rows.starts, unrounded.bits, moments, first, gradients, *_numbers(step)
+    )
 
 
 def round_bits(values: F32, first: int, rows: BitRows) -> None:
     """See `contract.Backend.round_bits`."""
-    _round_bits(values, first, rows.planes, rows.codes, BIT_STEPS[rows.planes.shape[1] - 1])
+    _round_bits(values, first, rows.planes, rows.codes, _columns(rows), rows.starts)
+
+
+def _columns(rows: BitRows) -> tuple[np.ndarray, F32, F32]:
+    """Bits of each column that has some, the distance of its levels, and its spread."""
+    bits = bits_of(rows)
+    bits = bits[: np.count_nonzero(bits)]
+    distances = rows.steps[: len(bits)] / np.exp2(bits.astype(np.float32) - np.float32(2))
+    return bits, distances, distances / np.array(BIT_STEPS, np.float32)[bits - 1]
 
 
 def _numbers(step: RowStep) -> tuple[np.float32, np.float32, np.float32, np.float32, np.float32, np.uint32]:
@@ -153,48 +162,68 @@ def _update_half(
 
 
 @njit(inline="always")
-def _round_row(values: F32, planes: np.ndarray, step: float, numbers: np.ndarray, words: np.ndarray) -> int:
-    """The code of the row; `words` is `numbers`, room for as many bytes as the planes have bits, by eight."""
-    bits, last = planes.shape[0], BIT_SCALES.size - 1
-    half = np.float32(2 ** (bits - 1))
-    scale = step * math.sqrt(_square(values))
+def _round_row(
+    values: F32, planes: np.ndarray, columns: tuple[np.ndarray, F32, F32], starts: np.ndarray, scaled: F32,
+    words: np.ndarray,
+) -> int:  # fmt: skip
+    """The code of the row. `scaled` and `words` are room for the columns that have bits, words eight of them each."""
+    bits, distances, spread = columns
+    live, last = bits.size, BIT_SCALES.size - 1
+    for k in range(live):
+        scaled[k] = values[k] / spread[k]
+    scale = math.sqrt(_square(scaled[:live]))
     code = 0 if scale == 0 else last
     if 0 < scale < np.inf:
         code = min(max(int(np.rint(8 * math.log2(scale))) + 192, 1), last - 1)
+    planes[:] = 0
     if code in (0, last):
-        planes[:] = 0
         return code
-    for k in range(values.size):
-        number = np.floor(values[k] / BIT_SCALES[code])
-        numbers[k] = np.uint8(min(max(number, -half), half - np.float32(1)) + half)
-    for bit in range(bits):
-        for byte in range(words.size):
+    numbers = words.view(np.uint8)
+    for k in range(live):
+        half = np.float32(1 << (bits[k] - 1))
+        level = np.floor(values[k] / (distances[k] * BIT_SCALES[code]))
+        # the highest bit first: plane 0 has bit 7 of all of these
+        numbers[k] = np.uint8(min(max(level, -half), half - np.float32(1)) + half) << np.uint8(8 - bits[k])
+    for plane in range(starts.size - 1):
+        first, reach = starts[plane], starts[plane + 1] - starts[plane]
+        for k in range(0, reach, 8):
             # the product has the lowest bits of eight bytes side by side in its highest one
-            lowest = words[byte] >> np.uint64(bit) & np.uint64(0x0101010101010101)
-            planes[bit, byte] = np.uint8(lowest * np.uint64(0x0102040810204080) >> np.uint64(56))
+            highest = words[k >> 3] >> np.uint64(7 - plane) & np.uint64(0x0101010101010101)
+            byte = highest * np.uint64(0x0102040810204080) >> np.uint64(56)
+            if reach - k < 8:
+                byte &= np.uint64((1 << (reach - k)) - 1)
+            at, shift = (first + k) >> 3, np.uint64((first + k) & 7)
+            planes[at] |= np.uint8(byte << shift & np.uint64(255))
+            rest = np.uint8(byte << shift >> np.uint64(8))
+            if rest:
+                planes[at + 1] |= rest
     return code
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def _round_bits(values: F32, first: int, planes: np.ndarray, codes: np.ndarray, step: float) -> None:
-    rows, width = values.shape
+def _round_bits(
+    values: F32, first: int, planes: np.ndarray, codes: np.ndarray, columns: tuple[np.ndarray, F32, F32],
+    starts: np.ndarray,
+) -> None:  # fmt: skip
+    rows = len(values)
     for part in prange(-(-rows // _ROWS_PER_TASK)):
-        numbers = np.zeros(-(-width // 8) * 8, np.uint8)
-        words = numbers.view(np.uint64)
+        scaled = np.empty(columns[0].size, np.float32)
+        words = np.zeros(-(-columns[0].size // 8), np.uint64)
         for at in range(part * _ROWS_PER_TASK, min(rows, (part + 1) * _ROWS_PER_TASK)):
-            codes[first + at] = _round_row(values[at], planes[first + at], step, numbers, words)
+            codes[first + at] = _round_row(values[at], planes[first + at], columns, starts, scaled, words)
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
 def _update_bits(
-    planes: np.ndarray, codes: np.ndarray, distance: float, bits: np.ndarray, moments: F32, first: int, gradients: F32,
-    rate: np.float32, root: np.float32, beta: np.float32, other: np.float32, epsilon: np.float32, key: np.uint32,
+    planes: np.ndarray, codes: np.ndarray, columns: tuple[np.ndarray, F32, F32], starts: np.ndarray, bits: np.ndarray,
+    moments: F32, first: int, gradients: F32, rate: np.float32, root: np.float32, beta: np.float32, other: np.float32,
+    epsilon: np.float32, key: np.uint32,
 ) -> None:  # fmt: skip
     rows, width = gradients.shape
     for part in prange(-(-rows // _ROWS_PER_TASK)):
         updated = np.empty(width, np.float32)
-        numbers = np.zeros(-(-width // 8) * 8, np.uint8)
-        words = numbers.view(np.uint64)
+        scaled = np.empty(columns[0].size, np.float32)
+        words = np.zeros(-(-columns[0].size // 8), np.uint64)
         for at in range(part * _ROWS_PER_TASK, min(rows, (part + 1) * _ROWS_PER_TASK)):
             row, gradient = first + at, gradients[at]
             size = _size(moments, row, gradient, rate, root, beta, other, epsilon)
@@ -202,4 +231,4 @@ def _update_bits(
                 continue
             _step_half(bits[row], gradient, size, key, row * width, updated)
             _halves_to(updated, bits[row])
-            codes[row] = _round_row(updated, planes[row], distance, numbers, words)
+            codes[row] = _round_row(updated, planes[row], columns, starts, scaled, words)

@@ -34,6 +34,7 @@ from resprout.kernels.cpu_numba.expand import packed_blocks, packed_integers
 from resprout.kernels.cpu_numba.lanes import (
     F32,
     I16,
+    I32,
     I64,
     LANE_INTS,
     LANE_MASK,
@@ -189,48 +190,56 @@ def _half_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Valu
 
 
 def _bit_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
-    planes, codes = fields
-    _, bits, row_bytes = shape(0)
-    first_byte = b.udiv(chunk.column, constant(8))
+    planes, codes, starts, depths, steps = fields
+    rows, row_bytes = shape(0)
+    first_block = b.udiv(chunk.column, constant(LANES))
     scales = constants(b, "resprout_bit_scales", F32, BIT_SCALES.tolist())
+    # four bytes are read for 16 bits that begin anywhere in the first one; at the end of the table these before it
+    size = b.mul(rows, row_bytes)
+    last_read = b.select(b.icmp_signed(">", size, constant(4)), b.sub(size, constant(4)), constant(0))
 
-    def words(plane: ir.Value) -> list[ir.Value]:
-        """16 bits a block; the last byte of a row of an odd number of bytes is read twice, in lanes that are not."""
-        found = []
-        for k, lanes in enumerate(chunk.lanes):
-            byte = b.add(first_byte, constant(2 * k))
-            if lanes is None:
-                found.append(load_at(b, b.gep(plane, [byte]), I16, 1))
-                continue
-            following, last = b.add(byte, constant(1)), b.sub(row_bytes, constant(1))
-            following = b.select(b.icmp_signed("<", following, last), following, last)
-            low, high = (b.zext(b.load(b.gep(plane, [at])), I16) for at in (byte, following))
-            found.append(b.or_(low, b.shl(high, ir.Constant(I16, 8))))
-        return found
+    def smaller(one: ir.Value, other: ir.Value) -> ir.Value:
+        return b.select(b.icmp_signed("<", one, other), one, other)
+
+    def signs(start: ir.Value, plane: ir.Value, column: ir.Value) -> tuple[ir.Value, ir.Value]:
+        """The bits of a plane for 16 columns, and which of the columns it reaches."""
+        first, end = (b.load(b.gep(starts, [b.add(plane, constant(k))])) for k in (0, 1))
+        there = first_lanes(b, smaller(b.sub(b.sub(end, first), column), constant(LANES)))
+        bit = b.add(first, column)
+        byte = b.add(start, b.lshr(bit, constant(3)))
+        read = smaller(byte, last_read)
+        shift = b.add(b.shl(b.sub(byte, read), constant(3)), b.and_(bit, constant(7)))
+        word = b.lshr(load_at(b, b.gep(planes, [read]), I32, 1), b.trunc(shift, I32))
+        return b.bitcast(b.trunc(word, I16), LANE_MASK), there
+
+    def sums(start: ir.Value, k: int) -> ir.Value:
+        """Of the planes that reach block k: 1, 1/2, 1/4 ... added where a bit is on, and taken off where it is not."""
+        depth = b.load(b.gep(depths, [b.add(first_block, constant(k))]))
+        column = b.add(chunk.column, constant(LANES * k))
+        entry, loop, done = b.block, b.append_basic_block("planes"), b.append_basic_block("whole")
+        b.cbranch(b.icmp_signed(">", depth, constant(0)), loop, done)
+        b.position_at_end(loop)
+        plane, worth, total = b.phi(I64), b.phi(F32), b.phi(VECTOR)
+        bits, there = signs(start, plane, column)
+        term = b.select(bits, splat(b, worth), splat(b, b.fneg(worth)))
+        new = b.select(there, b.fadd(total, term), total)
+        following, half = b.add(plane, constant(1)), b.fmul(worth, ir.Constant(F32, 0.5))
+        b.cbranch(b.icmp_signed("<", following, depth), loop, done)
+        join(plane, (constant(0), entry), (following, loop))
+        join(worth, (ir.Constant(F32, 1.0), entry), (half, loop))
+        join(total, (ZEROS, entry), (new, loop))
+        b.position_at_end(done)
+        result = b.phi(VECTOR)
+        join(result, (ZEROS, entry), (new, loop))
+        return result
 
     def blocks(row: ir.Value) -> list[ir.Value]:
-        start = b.gep(planes, [b.mul(b.mul(row, bits), row_bytes)])
-        half = b.uitofp(b.shl(constant(1), b.sub(bits, constant(1))), F32)
-        first = splat(b, b.fsub(ir.Constant(F32, 0.5), half))
-        entry, loop, done = b.block, b.append_basic_block("planes"), b.append_basic_block("whole")
-        b.branch(loop)
-        b.position_at_end(loop)
-        bit, worth, sums = b.phi(I64), b.phi(F32), [b.phi(VECTOR) for _ in chunk.lanes]
-        plane = b.gep(start, [b.mul(bit, row_bytes)])
-        more = splat(b, worth)
-        new = [
-            b.select(b.bitcast(word, LANE_MASK), b.fadd(total, more), total)
-            for total, word in zip(sums, words(plane), strict=True)
-        ]
-        following, twice = b.add(bit, constant(1)), b.fadd(worth, worth)
-        b.cbranch(b.icmp_signed("<", following, bits), loop, done)
-        join(bit, (constant(0), entry), (following, loop))
-        join(worth, (ir.Constant(F32, 1.0), entry), (twice, loop))
-        for total, result in zip(sums, new, strict=True):
-            join(total, (first, entry), (result, loop))
-        b.position_at_end(done)
         scale = splat(b, b.load(b.gep(scales, [b.zext(b.load(b.gep(codes, [row])), I64)])))
-        return [b.fmul(number, scale) for number in new]
+        start, own = b.mul(row, row_bytes), b.gep(steps, [chunk.column])
+        return [
+            b.fmul(b.fmul(sums(start, k), load_block(b, b.gep(own, [constant(LANES * k)]), lanes)), scale)
+            for k, lanes in enumerate(chunk.lanes)
+        ]
 
     return _Reader(blocks, _ask_nothing)
 
@@ -291,7 +300,7 @@ _intrinsic: Any = intrinsic  # by its annotations a call would have to pass the 
 _READERS = {
     PackedRows: _packed_reader, PackedInt8Rows: _packed_int8_reader, PackedHalfRows: _packed_half_reader,
     PrefixRows: _prefix_reader, DenseRows: _dense_reader, Int8Rows: _int8_reader, HalfRows: _half_reader,
-    BitRows: _bit_reader,    CompactRows: _compact_reader, NoRows: _zero_reader,
+    BitRows: _bit_reader, CompactRows: _compact_reader, NoRows: _zero_reader,
 }  # fmt: skip
 
 

@@ -7,8 +7,9 @@ Rounding at random keeps what many small steps add up to, where rounding to the 
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
-from resprout.kernels.contract import BIT_SCALES, BIT_STEPS, F32, BitRows, HalfRows, Int8Rows, RowStep
+from resprout.kernels.contract import BIT_SCALES, BIT_STEPS, F32, BitRows, HalfRows, Int8Rows, RowStep, bits_of
 
 _WORD = 1 << 32
 _LARGEST_HALF = np.float32(65504)
@@ -52,16 +53,30 @@ def update_bits(rows: BitRows, unrounded: HalfRows, moments: F32, first: int, gr
 
 def round_bits(values: F32, first: int, rows: BitRows) -> None:
     """See `contract.Backend.round_bits`."""
-    bits = rows.planes.shape[1]
-    half = 2 ** (bits - 1)
-    for row, own in enumerate(values, first):
-        code = _code(BIT_STEPS[bits - 1] * math.sqrt(np.square(own, dtype=np.float64).mean()))
-        numbers = np.zeros(len(own), np.uint8)
+    bits = bits_of(rows).astype(np.int64)
+    live = np.count_nonzero(bits)
+    spans = np.exp2(bits[:live] - 2).astype(np.float32)
+    halves = np.exp2(bits[:live] - 1).astype(np.float32)
+    distances = rows.steps[:live] / spans  # between two levels, by the scale of a row
+    spread = distances / np.array(BIT_STEPS, np.float32)[bits[:live] - 1]
+    for row, own in enumerate(values[:, :live], first):
+        code = _code(math.sqrt(np.square((own / spread).astype(np.float64)).mean()))
+        numbers = np.zeros(live, np.int64)
         if 0 < code < len(BIT_SCALES) - 1:
-            numbers = (np.floor(own / BIT_SCALES[code]).clip(-half, half - 1) + half).astype(np.uint8)
+            levels = np.floor(own / (distances * BIT_SCALES[code]))
+            numbers = (levels.clip(-halves, halves - 1) + halves).astype(np.int64)
+        string = np.concatenate(
+            [numbers[:reach] >> bits[:reach] - 1 - plane & 1 for plane, reach in enumerate(np.diff(rows.starts))]
+        )
         rows.codes[row] = code
-        for bit in range(bits):
-            rows.planes[row, bit] = np.packbits(numbers >> bit & 1, bitorder="little")
+        rows.planes[row] = _packed(string, rows.planes.shape[1])
+
+
+def _packed(string: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
+    """A string of bits as so many bytes."""
+    padded = np.zeros(8 * size, np.uint8)
+    padded[: len(string)] = string
+    return np.packbits(padded, bitorder="little")
 
 
 def _code(scale: float) -> int:

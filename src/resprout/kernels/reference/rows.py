@@ -1,5 +1,7 @@
 """Rows of every kind made whole, or entry by entry: what the other reference kernels are defined on."""
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -80,10 +82,11 @@ def _floats(bits: NDArray[np.uint16]) -> F32:
 
 
 def _of_bits(rows: BitRows, its: slice, width: int) -> F32:
-    planes = np.unpackbits(rows.planes[its], axis=2, count=width, bitorder="little")
-    bits = planes.shape[1]
-    numbers = (planes << np.arange(bits, dtype=np.uint8)[:, None]).sum(1, dtype=np.int32)
-    values: F32 = (numbers + np.float32(0.5 - 2 ** (bits - 1))).astype(np.float32) * BIT_SCALES[rows.codes[its], None]
+    bits = np.unpackbits(rows.planes[its], axis=1, bitorder="little")
+    sums = np.zeros((len(bits), width), np.float32)
+    for plane, (first, end) in enumerate(pairwise(rows.starts)):
+        sums[:, : end - first] += np.where(bits[:, first:end], np.float32(2.0**-plane), -np.float32(2.0**-plane))
+    values: F32 = sums * rows.steps * BIT_SCALES[rows.codes[its], None]
     return values
 
 
