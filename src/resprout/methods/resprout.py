@@ -33,7 +33,7 @@ PLANES = "planes"
 PLANES_HALVE = 1.25
 """As many bits a weight, in the mean, take away half of what is not worth a column yet, where they lie in planes
 (docs/decisions/0015)."""
-ROUND_PLANES_AT = 0.9
+ROUND_PLANES_AT = 0.8
 
 
 MANY, FEW = 100, 10
