@@ -171,7 +171,7 @@ def test_rounding_that_begins_late():
 @pytest.mark.parametrize("share", [0.4, 0.5, 1])
 def test_tables_are_turned_until_rounding_begins(share):
     """Epochs of two steps, ten in all: after each epoch, and at the first step that reads rounded weights."""
-    method = Resprout(Options(precision="planes", round_at=share))
+    method = Resprout(Options(precision="planes", turn_until=share))
     allowance = Allowance(SHAPES, Budget.parse("5%"), rotation_invariant=True)
     (stage,) = all_stages(method, allowance)
     tables = build_tables(SHAPES, stage.storage, (), Start("normal", 0.1, 0), False, choose().backend)

@@ -40,7 +40,7 @@ METHODS = {
     "resprout, items": ["budget.limit=8%", "method.rows_for=items"],
     "quantised, users": ["budget.limit=8%", "method.rows_for=users", "method.precision=bits4"],
     "resprout, rounded late": ["budget.limit=15%", "method.precision=bits3", "method.round_at=0.5"],
-    "resprout, planes": ["budget.limit=10%", "method.precision=planes", "method.round_at=0.5"],
+    "resprout, planes": ["budget.limit=10%", "method.precision=planes", "method.turn_until=0.5"],
     "resprout, int8": ["budget.limit=20%", "budget.of=training", "method.precision=int8"],
     "dsl, random, joint": [
         "budget.limit=1800B",

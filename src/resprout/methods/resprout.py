@@ -33,7 +33,6 @@ PLANES = "planes"
 PLANES_HALVE = 1.25
 """As many bits a weight, in the mean, take away half of what is not worth a column yet, where they lie in planes
 (docs/decisions/0015)."""
-ROUND_PLANES_AT = 0.8
 
 
 MANY, FEW = 100, 10
@@ -57,8 +56,10 @@ class Options(method.Options):
         None,
         ge=0,
         le=1,
-        description="of few bits: share of the steps after which training reads rounded ones; if not given all do, "
-        f"and with planes those after {ROUND_PLANES_AT}",
+        description="of 1 to 6 bits: share of the steps after which training reads rounded ones; if not given all do",
+    )
+    turn_until: float = Field(
+        0.8, ge=0, le=1, description="of planes: share of the steps until which tables are turned, and not read rounded"
     )
     rows_for: RowsFor | None = Field(
         None,
@@ -105,9 +106,9 @@ class Resprout(method.Method):
 
     def hooks(self, stage: Stage) -> Hooks:
         """See `Method.hooks`."""
-        share = self.options.round_at
         if stage.storage in planes.EMPTY:
-            return Turning(ROUND_PLANES_AT if share is None else share)
+            return Turning(self.options.turn_until)
+        share = self.options.round_at
         return LateRounding(share) if share and stage.storage in BITS else Hooks()
 
     def _plan(self, allowance: Allowance) -> Plan:
