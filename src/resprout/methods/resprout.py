@@ -94,7 +94,7 @@ class Resprout(method.Method):
     """One stage: rows of few bits, of as many columns as the budget has room for."""
 
     Options = Options
-    summary = "a table of 2 to 16 bits a weight, trained as it is deployed, with one moment a row"
+    summary = "a table of 16 to less than one bit a weight, trained as it is deployed, with one moment a row"
     cost = "1 or less: its width by the full width, and half of that with rows for one side alone"
     stages_at_some_budgets = SIDES
 
