@@ -127,9 +127,9 @@ def few_bits(rows: int, width: int, bits: int | None, name: str = "") -> tuple[B
     codes[2:3] = 0
     planes = np.packbits(np.concatenate(strings, 1).astype(np.uint8), axis=1, bitorder="little")
     made = bit_rows(fenced(planes), fenced(codes), each.astype(np.uint8), spread)
-    levels = (numbers + 0.5 - 2.0 ** (each - 1)) * 2.0 ** (2 - each) * (each > 0)
+    levels = 2 * numbers + 1 - 2**each  # 0 where there are no bits
     table = levels.astype(np.float32) * made.steps * BIT_SCALES[codes, None]
-    return made._replace(steps=fenced(made.steps), starts=fenced(made.starts), depths=fenced(made.depths)), table
+    return BitRows(*map(fenced, made)), table
 
 
 def make_rows(kind: str, rows: int, width: int, starts: Any = np.int32, name: str = "") -> tuple[Rows, F64]:

@@ -180,10 +180,10 @@ def test_what_columns_of_bits_are_made_of() -> None:
     assert rows.starts.tolist() == [0, 2, 3, 4]
     assert rows.depths.tolist() == [3]
     assert bits_of(rows).tolist() == [3, 1, 0]
-    # half the span of 8 levels, and of 2, for weights that differ by 1 and by 2
-    first, second = 2 * 0.5860, 0.5 * 1.5958 * 2
+    # half the distance of 8 levels, and of 2, for weights that differ by 1 and by 2
+    first, second = 0.5860 / 2, 1.5958 / 2 * 2
     np.testing.assert_allclose(rows.steps, [first, second, 0], rtol=1e-6)
-    expected = [[(1 + 1 / 2 + 1 / 4) * first, -second, 0], [-2 * (1 + 1 / 2 + 1 / 4) * first, 2 * second, 0]]
+    expected = [[(4 + 2 + 1) * first, -second, 0], [-2 * (4 + 2 + 1) * first, 2 * second, 0]]
     np.testing.assert_allclose(read(reference, rows, 3), expected, rtol=1e-6)
 
 

@@ -47,20 +47,26 @@ class BitRows(NamedTuple):
 
     Plane 0 is the highest bit of the first columns of a row, as many as have one; plane 1 the next bit of the first of
     these, and so on, each right behind the one before. So a column with n bits is in the first n planes, and a weight
-    is `BIT_SCALES[code of its row] * step of its column * (+-1 +-1/2 +-1/4 ...)`, plus where a bit is on; 0 in a column
-    without bits, and in a row of code 0.
+    is `BIT_SCALES[code of its row] * step of its column * (+-2^(n - 1) ... +-2 +-1)`, plus where a bit is on; 0 in a
+    column without bits, and in a row of code 0.
 
     planes: uint8 `[rows, row bytes]`, of which four may be read even if there are fewer; bit `p % 8` of byte `p // 8`
     of a row is bit `p` of it, and bits beyond the last plane are 0. codes: uint8 `[rows]`, numbers of `BIT_SCALES`.
     starts: int64 `[planes + 1]`: the first bit of each plane, and the one behind the last; no plane is longer than the
-    one before. depths: int64, for each 16 columns how many planes reach them. steps: float32 `[width]`.
+    one before. steps: float32 `[width]`.
+    depths: int64 `[blocks]`, for each 16 columns how many planes reach them. What these have there, in a word of four
+    bytes: bytes, int64 `[planes, blocks]`, the first one of a row; shifts, int64, the bit of the word that belongs to
+    the first column; lanes, uint16, a bit for each column that the plane reaches.
     """
 
     planes: NDArray[np.uint8]
     codes: NDArray[np.uint8]
     starts: I64
-    depths: I64
     steps: F32
+    depths: I64
+    bytes: I64
+    shifts: I64
+    lanes: NDArray[np.uint16]
 
 
 BIT_SCALES: F32 = np.exp2((np.arange(256) - 192) / 8).astype(np.float32)
@@ -71,6 +77,9 @@ BIT_STEPS = (1.5958, 0.9957, 0.5860, 0.3352, 0.1881, 0.1041, 0.0569, 0.0308)
 """The best distance of levels for 1 to 8 bits, by the standard deviation of normal weights (Max 1960, table 2)."""
 
 
+_WORD = 4
+
+
 def bit_rows(planes: NDArray[np.uint8], codes: NDArray[np.uint8], bits: NDArray[np.uint8], spread: F32) -> BitRows:
     """Rows whose columns have so many bits each, 0 to 8, never more than the column before.
 
@@ -79,8 +88,22 @@ def bit_rows(planes: NDArray[np.uint8], codes: NDArray[np.uint8], bits: NDArray[
     """
     reaches = np.count_nonzero(bits > np.arange(bits.max(initial=0))[:, None], 1)
     starts = np.concatenate([[0], np.cumsum(reaches)]).astype(np.int64)
-    half_spans = np.array([0, *(step * 2 ** (n - 1) for n, step in enumerate(BIT_STEPS))], np.float32)
-    return BitRows(planes, codes, starts, bits[::LANES].astype(np.int64), half_spans[bits] * spread)
+    half_steps = np.array([0, *BIT_STEPS], np.float32) / np.float32(2)
+    columns = np.arange(0, len(bits), LANES)
+    places = starts[:-1, None] + columns
+    # words end with the row, so that none reaches beyond the last one
+    firsts = np.minimum(places >> 3, max(planes.shape[1] - _WORD, 0))
+    reached = (reaches[:, None] - columns).clip(0, LANES)
+    return BitRows(
+        planes,
+        codes,
+        starts,
+        half_steps[bits] * spread,
+        bits[::LANES].astype(np.int64),
+        firsts,
+        places - 8 * firsts,
+        ((1 << reached) - 1).astype(np.uint16),
+    )
 
 
 def bits_of(rows: BitRows) -> NDArray[np.uint8]:

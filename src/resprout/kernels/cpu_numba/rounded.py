@@ -36,7 +36,7 @@ def _columns(rows: BitRows) -> tuple[np.ndarray, F32, F32]:
     """Bits of each column that has some, the distance of its levels, and its spread."""
     bits = bits_of(rows)
     bits = bits[: np.count_nonzero(bits)]
-    distances = rows.steps[: len(bits)] / np.exp2(bits.astype(np.float32) - np.float32(2))
+    distances = 2 * rows.steps[: len(bits)]
     return bits, distances, distances / np.array(BIT_STEPS, np.float32)[bits - 1]
 
 

@@ -190,55 +190,66 @@ def _half_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Valu
 
 
 def _bit_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
-    planes, codes, starts, depths, steps = fields
+    planes, codes, _, steps, depths, first_bytes, shifts, lanes_there = fields
     rows, row_bytes = shape(0)
+    all_blocks = shape(5)[1]
     first_block = b.udiv(chunk.column, constant(LANES))
     scales = constants(b, "resprout_bit_scales", F32, BIT_SCALES.tolist())
-    # four bytes are read for 16 bits that begin anywhere in the first one; at the end of the table these before it
+    ones, minus_ones, twos = (ir.Constant(VECTOR, [number] * LANES) for number in (1.0, -1.0, 2.0))
+    fma = function(b, "llvm.fma.v16f32", VECTOR, [VECTOR] * 3)
+    # only rows of less than a word can begin behind the last one
     size = b.mul(rows, row_bytes)
-    last_read = b.select(b.icmp_signed(">", size, constant(4)), b.sub(size, constant(4)), constant(0))
+    last = b.select(b.icmp_signed(">", size, constant(4)), b.sub(size, constant(4)), constant(0))
 
-    def smaller(one: ir.Value, other: ir.Value) -> ir.Value:
-        return b.select(b.icmp_signed("<", one, other), one, other)
+    def deeper(start: ir.Value, late: ir.Value, plane: ir.Value, totals: list[tuple[int, ir.Value]]) -> list[ir.Value]:
+        """Totals of some blocks with one plane more: a bit doubles what is there, and adds 1 or takes 1 off."""
+        of_plane, new = b.add(b.mul(plane, all_blocks), first_block), []
+        for k, total in totals:
+            place = b.add(of_plane, constant(k))
+            word = load_at(b, b.gep(start, [b.load(b.gep(first_bytes, [place]))]), I32, 1)
+            shift = b.add(b.load(b.gep(shifts, [place])), late)
+            bits = b.bitcast(b.trunc(b.lshr(word, b.trunc(shift, I32)), I16), LANE_MASK)
+            there = b.bitcast(b.load(b.gep(lanes_there, [place])), LANE_MASK)
+            new.append(b.select(there, b.call(fma, [total, twos, b.select(bits, ones, minus_ones)]), total))
+        return new
 
-    def signs(start: ir.Value, plane: ir.Value, column: ir.Value) -> tuple[ir.Value, ir.Value]:
-        """The bits of a plane for 16 columns, and which of the columns it reaches."""
-        first, end = (b.load(b.gep(starts, [b.add(plane, constant(k))])) for k in (0, 1))
-        there = first_lanes(b, smaller(b.sub(b.sub(end, first), column), constant(LANES)))
-        bit = b.add(first, column)
-        byte = b.add(start, b.lshr(bit, constant(3)))
-        read = smaller(byte, last_read)
-        shift = b.add(b.shl(b.sub(byte, read), constant(3)), b.and_(bit, constant(7)))
-        word = b.lshr(load_at(b, b.gep(planes, [read]), I32, 1), b.trunc(shift, I32))
-        return b.bitcast(b.trunc(word, I16), LANE_MASK), there
-
-    def sums(start: ir.Value, k: int) -> ir.Value:
-        """Of the planes that reach block k: 1, 1/2, 1/4 ... added where a bit is on, and taken off where it is not."""
-        depth = b.load(b.gep(depths, [b.add(first_block, constant(k))]))
-        column = b.add(chunk.column, constant(LANES * k))
-        entry, loop, done = b.block, b.append_basic_block("planes"), b.append_basic_block("whole")
-        b.cbranch(b.icmp_signed(">", depth, constant(0)), loop, done)
+    def through(start: ir.Value, late: ir.Value, planes: tuple[ir.Value, ir.Value],
+                totals: list[tuple[int, ir.Value]]) -> list[ir.Value]:  # fmt: skip
+        """Totals of some blocks once they have gone through these planes, which reach them all."""
+        entry, loop, done = b.block, b.append_basic_block("planes"), b.append_basic_block("through")
+        b.cbranch(b.icmp_signed("<", *planes), loop, done)
         b.position_at_end(loop)
-        plane, worth, total = b.phi(I64), b.phi(F32), b.phi(VECTOR)
-        bits, there = signs(start, plane, column)
-        term = b.select(bits, splat(b, worth), splat(b, b.fneg(worth)))
-        new = b.select(there, b.fadd(total, term), total)
-        following, half = b.add(plane, constant(1)), b.fmul(worth, ir.Constant(F32, 0.5))
-        b.cbranch(b.icmp_signed("<", following, depth), loop, done)
-        join(plane, (constant(0), entry), (following, loop))
-        join(worth, (ir.Constant(F32, 1.0), entry), (half, loop))
-        join(total, (ZEROS, entry), (new, loop))
+        plane, inside = b.phi(I64), [b.phi(VECTOR) for _ in totals]
+        new = deeper(start, late, plane, [(k, own) for (k, _), own in zip(totals, inside, strict=True)])
+        following = b.add(plane, constant(1))
+        b.cbranch(b.icmp_signed("<", following, planes[1]), loop, done)
+        join(plane, (planes[0], entry), (following, loop))
+        for (_, before), own, result in zip(totals, inside, new, strict=True):
+            join(own, (before, entry), (result, loop))
         b.position_at_end(done)
-        result = b.phi(VECTOR)
-        join(result, (ZEROS, entry), (new, loop))
-        return result
+        after = [b.phi(VECTOR) for _ in totals]
+        for (_, before), own, result in zip(totals, after, new, strict=True):
+            join(own, (before, entry), (result, loop))
+        return after
+
+    def numbers(start: ir.Value, late: ir.Value) -> list[ir.Value]:
+        """First planes that reach all blocks, which are all planes where columns are alike; then those that do not."""
+        ends = [b.load(b.gep(depths, [b.add(first_block, constant(k))])) for k in range(len(chunk.lanes))]
+        common = ends[-1]
+        totals = through(start, late, (constant(0), common), [(k, ZEROS) for k in range(len(ends))])
+        return [through(start, late, (common, end), [(k, totals[k])])[0] for k, end in enumerate(ends[:-1])] + totals[
+            -1:
+        ]
 
     def blocks(row: ir.Value) -> list[ir.Value]:
         scale = splat(b, b.load(b.gep(scales, [b.zext(b.load(b.gep(codes, [row])), I64)])))
-        start, own = b.mul(row, row_bytes), b.gep(steps, [chunk.column])
+        begins = b.mul(row, row_bytes)
+        start = b.select(b.icmp_signed("<", begins, last), begins, last)
+        late = b.shl(b.sub(begins, start), constant(3))
+        own = b.gep(steps, [chunk.column])
         return [
-            b.fmul(b.fmul(sums(start, k), load_block(b, b.gep(own, [constant(LANES * k)]), lanes)), scale)
-            for k, lanes in enumerate(chunk.lanes)
+            b.fmul(b.fmul(number, load_block(b, b.gep(own, [constant(LANES * k)]), lanes)), scale)
+            for k, (number, lanes) in enumerate(zip(numbers(b.gep(planes, [start]), late), chunk.lanes, strict=True))
         ]
 
     return _Reader(blocks, _ask_nothing)

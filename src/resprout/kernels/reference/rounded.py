@@ -55,9 +55,8 @@ def round_bits(values: F32, first: int, rows: BitRows) -> None:
     """See `contract.Backend.round_bits`."""
     bits = bits_of(rows).astype(np.int64)
     live = np.count_nonzero(bits)
-    spans = np.exp2(bits[:live] - 2).astype(np.float32)
     halves = np.exp2(bits[:live] - 1).astype(np.float32)
-    distances = rows.steps[:live] / spans  # between two levels, by the scale of a row
+    distances = 2 * rows.steps[:live]  # between two levels, by the scale of a row
     spread = distances / np.array(BIT_STEPS, np.float32)[bits[:live] - 1]
     for row, own in enumerate(values[:, :live], first):
         code = _code(math.sqrt(np.square((own / spread).astype(np.float64)).mean()))

@@ -83,10 +83,11 @@ def _floats(bits: NDArray[np.uint16]) -> F32:
 
 def _of_bits(rows: BitRows, its: slice, width: int) -> F32:
     bits = np.unpackbits(rows.planes[its], axis=1, bitorder="little")
-    sums = np.zeros((len(bits), width), np.float32)
-    for plane, (first, end) in enumerate(pairwise(rows.starts)):
-        sums[:, : end - first] += np.where(bits[:, first:end], np.float32(2.0**-plane), -np.float32(2.0**-plane))
-    values: F32 = sums * rows.steps * BIT_SCALES[rows.codes[its], None]
+    numbers = np.zeros((len(bits), width), np.float32)
+    for first, end in pairwise(rows.starts):
+        its_own = slice(0, end - first)
+        numbers[:, its_own] = 2 * numbers[:, its_own] + np.where(bits[:, first:end], np.float32(1), np.float32(-1))
+    values: F32 = numbers * rows.steps * BIT_SCALES[rows.codes[its], None]
     return values
 
 
