@@ -163,7 +163,7 @@ def read(backend: ModuleType, rows: BitRows, width: int) -> F32:
 
 
 @pytest.mark.parametrize("bits", BITS)
-@pytest.mark.parametrize("width", [1, 8, 17, 24, 129, 264])
+@pytest.mark.parametrize("width", [1, 8, 17, 24, 32, 129, 264])
 def test_rows_of_bits_are_read_as_they_were_made(backend: ModuleType, width: int, bits: int | None) -> None:
     rows, table = few_bits(9, width, bits)
     np.testing.assert_array_equal(read(backend, rows, width), table)

@@ -56,7 +56,8 @@ class BitRows(NamedTuple):
     one before. steps: float32 `[width]`.
     depths: int64 `[blocks]`, for each 16 columns how many planes reach them. What these have there, in a word of four
     bytes: bytes, int64 `[planes, blocks]`, the first one of a row; shifts, int64, the bit of the word that belongs to
-    the first column; lanes, uint16, a bit for each column that the plane reaches.
+    the first column; lanes, uint16, a bit for each column that the plane reaches. whole: int64 `[1]`, how many planes
+    need no look at these three, for they reach all columns, and these are sixteens.
     """
 
     planes: NDArray[np.uint8]
@@ -67,6 +68,7 @@ class BitRows(NamedTuple):
     bytes: I64
     shifts: I64
     lanes: NDArray[np.uint16]
+    whole: I64
 
 
 BIT_SCALES: F32 = np.exp2((np.arange(256) - 192) / 8).astype(np.float32)
@@ -103,6 +105,7 @@ def bit_rows(planes: NDArray[np.uint8], codes: NDArray[np.uint8], bits: NDArray[
         firsts,
         places - 8 * firsts,
         ((1 << reached) - 1).astype(np.uint16),
+        np.array([0 if len(bits) % LANES else np.count_nonzero(reaches == len(bits))]),
     )
 
 

@@ -75,6 +75,7 @@ class _Chunk(NamedTuple):
 
 
 _Find = Callable[[ir.Value], tuple[ir.Value, ir.Value]]
+_Plane = Callable[[ir.Value, int], tuple[ir.Value, ir.Value | None]]  # of a plane and a block: bits, and who has one
 
 
 def _packed_finder(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, slots: ir.Value, chunk: _Chunk) -> _Find:
@@ -190,7 +191,7 @@ def _half_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Valu
 
 
 def _bit_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
-    planes, codes, _, steps, depths, first_bytes, shifts, lanes_there = fields
+    planes, codes, _, steps, depths, first_bytes, shifts, lanes_there, whole = fields
     rows, row_bytes = shape(0)
     all_blocks = shape(5)[1]
     first_block = b.udiv(chunk.column, constant(LANES))
@@ -201,45 +202,62 @@ def _bit_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value
     size = b.mul(rows, row_bytes)
     last = b.select(b.icmp_signed(">", size, constant(4)), b.sub(size, constant(4)), constant(0))
 
-    def deeper(start: ir.Value, late: ir.Value, plane: ir.Value, totals: list[tuple[int, ir.Value]]) -> list[ir.Value]:
-        """Totals of some blocks with one plane more: a bit doubles what is there, and adds 1 or takes 1 off."""
-        of_plane, new = b.add(b.mul(plane, all_blocks), first_block), []
-        for k, total in totals:
-            place = b.add(of_plane, constant(k))
+    def anywhere(start: ir.Value, late: ir.Value) -> _Plane:
+        """The bits of planes that begin and end at any bit."""
+
+        def read(plane: ir.Value, k: int) -> tuple[ir.Value, ir.Value | None]:
+            place = b.add(b.mul(plane, all_blocks), b.add(first_block, constant(k)))
             word = load_at(b, b.gep(start, [b.load(b.gep(first_bytes, [place]))]), I32, 1)
             shift = b.add(b.load(b.gep(shifts, [place])), late)
             bits = b.bitcast(b.trunc(b.lshr(word, b.trunc(shift, I32)), I16), LANE_MASK)
-            there = b.bitcast(b.load(b.gep(lanes_there, [place])), LANE_MASK)
-            new.append(b.select(there, b.call(fma, [total, twos, b.select(bits, ones, minus_ones)]), total))
-        return new
+            return bits, b.bitcast(b.load(b.gep(lanes_there, [place])), LANE_MASK)
 
-    def through(start: ir.Value, late: ir.Value, planes: tuple[ir.Value, ir.Value],
+        return read
+
+    def side_by_side(row: ir.Value) -> _Plane:
+        """The bits of planes that reach all columns, in sixteens."""
+        begin, plane_bytes = b.gep(row, [b.udiv(chunk.column, constant(8))]), b.udiv(shape(3)[0], constant(8))
+
+        def read(plane: ir.Value, k: int) -> tuple[ir.Value, ir.Value | None]:
+            word = load_at(b, b.gep(begin, [b.add(b.mul(plane, plane_bytes), constant(2 * k))]), I16, 1)
+            return b.bitcast(word, LANE_MASK), None
+
+        return read
+
+    def through(read: _Plane, planes: tuple[ir.Value, ir.Value],
                 totals: list[tuple[int, ir.Value]]) -> list[ir.Value]:  # fmt: skip
-        """Totals of some blocks once they have gone through these planes, which reach them all."""
+        """Totals of some blocks once they have gone through these planes, which reach them all.
+
+        A bit doubles what is there, and adds 1 or takes 1 off.
+        """
         entry, loop, done = b.block, b.append_basic_block("planes"), b.append_basic_block("through")
         b.cbranch(b.icmp_signed("<", *planes), loop, done)
         b.position_at_end(loop)
-        plane, inside = b.phi(I64), [b.phi(VECTOR) for _ in totals]
-        new = deeper(start, late, plane, [(k, own) for (k, _), own in zip(totals, inside, strict=True)])
+        plane, inside, new = b.phi(I64), [b.phi(VECTOR) for _ in totals], []
+        for (k, _), total in zip(totals, inside, strict=True):
+            bits, there = read(plane, k)
+            deeper = b.call(fma, [total, twos, b.select(bits, ones, minus_ones)])
+            new.append(deeper if there is None else b.select(there, deeper, total))
         following = b.add(plane, constant(1))
         b.cbranch(b.icmp_signed("<", following, planes[1]), loop, done)
         join(plane, (planes[0], entry), (following, loop))
-        for (_, before), own, result in zip(totals, inside, new, strict=True):
-            join(own, (before, entry), (result, loop))
+        for (_, before), total, result in zip(totals, inside, new, strict=True):
+            join(total, (before, entry), (result, loop))
         b.position_at_end(done)
         after = [b.phi(VECTOR) for _ in totals]
-        for (_, before), own, result in zip(totals, after, new, strict=True):
-            join(own, (before, entry), (result, loop))
+        for (_, before), total, result in zip(totals, after, new, strict=True):
+            join(total, (before, entry), (result, loop))
         return after
 
-    def numbers(start: ir.Value, late: ir.Value) -> list[ir.Value]:
+    def numbers(row: ir.Value, start: ir.Value, late: ir.Value) -> list[ir.Value]:
         """First planes that reach all blocks, which are all planes where columns are alike; then those that do not."""
         ends = [b.load(b.gep(depths, [b.add(first_block, constant(k))])) for k in range(len(chunk.lanes))]
-        common = ends[-1]
-        totals = through(start, late, (constant(0), common), [(k, ZEROS) for k in range(len(ends))])
-        return [through(start, late, (common, end), [(k, totals[k])])[0] for k, end in enumerate(ends[:-1])] + totals[
-            -1:
-        ]
+        even, common = b.load(whole), ends[-1]
+        totals = through(side_by_side(row), (constant(0), even), [(k, ZEROS) for k in range(len(ends))])
+        totals = through(anywhere(start, late), (even, common), list(enumerate(totals)))
+        return [
+            through(anywhere(start, late), (common, end), [(k, totals[k])])[0] for k, end in enumerate(ends[:-1])
+        ] + totals[-1:]
 
     def blocks(row: ir.Value) -> list[ir.Value]:
         scale = splat(b, b.load(b.gep(scales, [b.zext(b.load(b.gep(codes, [row])), I64)])))
@@ -247,9 +265,10 @@ def _bit_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value
         start = b.select(b.icmp_signed("<", begins, last), begins, last)
         late = b.shl(b.sub(begins, start), constant(3))
         own = b.gep(steps, [chunk.column])
+        read = numbers(b.gep(planes, [begins]), b.gep(planes, [start]), late)
         return [
             b.fmul(b.fmul(number, load_block(b, b.gep(own, [constant(LANES * k)]), lanes)), scale)
-            for k, (number, lanes) in enumerate(zip(numbers(b.gep(planes, [start]), late), chunk.lanes, strict=True))
+            for k, (number, lanes) in enumerate(zip(read, chunk.lanes, strict=True))
         ]
 
     return _Reader(blocks, _ask_nothing)
