@@ -9,6 +9,7 @@ from resprout.budget import Budget, Shape
 from resprout.errors import BudgetExceeded, SettingsError
 from resprout.kernels.select import choose
 from resprout.methods.method import Allowance, Hooks, Moment, all_stages
+from resprout.methods.quantised import Quantised
 from resprout.methods.resprout import Options, Resprout
 from resprout.tables.build import build_tables
 from resprout.tables.initial import Start
@@ -82,9 +83,19 @@ def test_planes_of_more_bytes_than_columns_can_use():
         (Allowance(SHAPES, Budget.parse("0.8%"), rotation_invariant=True), "no byte a row left"),
     ],
 )
-def test_where_there_are_no_planes(allowance, error):
+@pytest.mark.parametrize("method", [Quantised, Resprout])
+def test_where_there_are_no_planes(method, allowance, error):
     with pytest.raises((SettingsError, BudgetExceeded), match=error):
-        Resprout(Options(precision="planes")).next_stage((), allowance)
+        all_stages(method(method.Options(precision="planes")), allowance)
+
+
+def test_a_dense_table_has_the_same_planes():
+    allowance = Allowance(SHAPES, Budget.parse("5%"), rotation_invariant=True)
+    dense, rounded = all_stages(Quantised(Quantised.Options(precision="planes")), allowance)
+    (trained,) = all_stages(Resprout(Options()), allowance)
+    assert (dense.storage, dense.widths, dense.deployed) == ("dense", (64, 64), False)
+    assert (rounded.storage, rounded.widths) == (trained.storage, trained.widths) == ("planes11", (64, 64))
+    assert (rounded.values_from, rounded.epochs) == (dense.name, 0)
 
 
 def allowance_with_sides(budget, of_users, of_items):

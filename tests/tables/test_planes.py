@@ -93,6 +93,25 @@ def test_products_are_nearer_than_with_even_bits():
     ]
 
 
+def test_dense_tables_are_turned_and_rounded():
+    """Half as many bits as before, by column: as near as 48 bits that are even."""
+    _, rows = uneven_tables(6)
+    shapes = [Shape(name, *its.shape) for name, its in rows.items()]
+    start, backend = Start("normal", 1.0, 0), choose().backend
+    dense = build_tables(shapes, "dense", [], start, False, backend)
+    for name, table in dense.items():
+        table.values[:] = rows[name]
+    turned, even = (
+        build_tables(shapes, kind, [], start, False, backend, values_from=dense) for kind in ("planes3", "bits2")
+    )
+    errors = [np.square(products(each, stored) - products(dense, stored)).mean() for each in (turned, even)]
+    assert errors[0] < errors[1]
+    for name, table in turned.items():
+        assert table.arrays(training=False).keys() == {"planes", "codes", "bits", "spread"}
+        assert table.bits.sum() == 24
+        np.testing.assert_array_equal(dense[name].values, rows[name].astype(np.float32))
+
+
 def test_a_turned_table_is_given_back_by_its_arrays():
     tables, _ = uneven_tables(5)
     turn(tables)

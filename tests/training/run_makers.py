@@ -39,6 +39,7 @@ METHODS = {
     "resprout": ["budget.limit=20%"],
     "resprout, items": ["budget.limit=8%", "method.rows_for=items"],
     "quantised, users": ["budget.limit=8%", "method.rows_for=users", "method.precision=bits4"],
+    "quantised, planes": ["budget.limit=10%", "method.precision=planes"],
     "resprout, rounded late": ["budget.limit=15%", "method.precision=bits3", "method.round_at=0.5"],
     "resprout, planes": ["budget.limit=10%", "method.precision=planes", "method.turn_until=0.5"],
     "resprout, int8": ["budget.limit=20%", "budget.of=training", "method.precision=int8"],
@@ -55,6 +56,7 @@ METHODS = {
 UNSUITED = {
     ("dsl, last batch", "multvae"), ("resprout, items", "mf"), ("resprout, items", "multvae"),
     ("quantised, users", "mf"), ("quantised, users", "multvae"), ("resprout, planes", "multvae"),
+    ("quantised, planes", "multvae"),
 }  # fmt: skip
 
 

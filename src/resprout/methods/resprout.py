@@ -18,10 +18,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from resprout.errors import BudgetExceeded, SettingsError
+from resprout.errors import BudgetExceeded
 from resprout.methods import method
 from resprout.methods.method import SIDES, Allowance, Hooks, Moment, RowsFor, Stage, first_left, stage_name
-from resprout.methods.quantised import DEPLOYED, Precision
+from resprout.methods.quantised import DEPLOYED, PLANES, Precision, planes_within
 from resprout.tables import bits, planes
 from resprout.tables.bits import BitsTable
 
@@ -29,7 +29,6 @@ BITS = tuple(name for name in DEPLOYED if name.startswith("bits"))
 LOST = {name: bits.LOST[int(name[4:])] for name in BITS} | {"int8": 0.035}
 """The share of a normal weight's variance that rounding loses; int8, which is rounded at random at each update, comes
 to what three bits come to (docs/decisions/0013)."""
-PLANES = "planes"
 PLANES_HALVE = 1.25
 """As many bits a weight, in the mean, take away half of what is not worth a column yet, where they lie in planes
 (docs/decisions/0015)."""
@@ -46,11 +45,10 @@ RICH_WORTH, POOR_WORTH = 0.85, 0.7
 class Options(method.Options):
     """Options of `resprout`."""
 
-    precision: Literal["auto", "planes"] | Precision = Field(
+    precision: Literal["auto"] | Precision = Field(
         "auto",
-        description="of the weights, in training too; planes: all columns, turned so that the first ones tell most, "
-        "which get most bits (mf, lightgcn, ultragcn); auto: what weighs columns against bits best, and, where bytes "
-        "of training count, float16 or int8",
+        description="of the weights, in training too, as for `quantised`; auto: what weighs columns against bits best, "
+        "and, where bytes of training count, float16 or int8",
     )
     round_at: float | None = Field(
         None,
@@ -154,29 +152,11 @@ def _stored(allowance: Allowance, precision: str) -> tuple[str, tuple[int, ...]]
     """What storage the tables have in this precision, and how many columns within the budget."""
     budget = allowance.budget
     if precision == PLANES:
-        return f"{PLANES}{_row_bytes(allowance)}", allowance.widths
+        return planes_within(allowance), allowance.widths
     if budget is None:
         return precision, allowance.widths
     row_bytes = DEPLOYED[precision] if budget.of == "deployed" else partial(_trained_bytes, precision)
     return precision, tuple(budget.narrow_widths(allowance.shapes, row_bytes))
-
-
-def _row_bytes(allowance: Allowance) -> int:
-    """Bytes of the planes of a row within a budget of deployed bytes, which is needed."""
-    if not allowance.rotation_invariant:
-        raise SettingsError(
-            'method.precision = "planes": scores of this backbone are not products of rows, which stay the same when '
-            "tables are turned; those of mf, lightgcn and ultragcn are"
-        )
-    if allowance.budget is None or allowance.budget.of != "deployed":
-        raise SettingsError('method.precision = "planes" needs a budget of deployed bytes, like --budget 5%')
-    width = allowance.shapes[0].width
-    besides = len(allowance.shapes) * planes.table_bytes(width)
-    rows = sum(shape.rows for shape in allowance.shapes)
-    size = (allowance.budget.bytes_of(allowance.shapes) - besides) // rows - planes.CODE_BYTES
-    if size < 1:
-        raise BudgetExceeded(f"budget {allowance.budget} is too small: planes would have no byte a row left")
-    return min(size, width)
 
 
 def _trained_bytes(precision: str, width: int) -> int:
@@ -210,17 +190,13 @@ class Turning(LateRounding):
     def before_batch(self, moment: Moment) -> None:
         """See `Hooks.before_batch`."""
         if self._rounds(moment, moment.step) and not self._rounds(moment, moment.step - 1):
-            _turn(moment)
+            planes.turn(moment.tables)
         super().before_batch(moment)
 
     def after_epoch(self, moment: Moment) -> None:
         """See `Hooks.after_epoch`."""
         if not self._rounds(moment, moment.step):
-            _turn(moment)
-
-
-def _turn(moment: Moment) -> None:
-    planes.turn({name: table for name, table in moment.tables.items() if isinstance(table, planes.PlanesTable)})
+            planes.turn(moment.tables)
 
 
 def _read_unrounded(moment: Moment, whether: bool) -> None:

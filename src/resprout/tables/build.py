@@ -56,7 +56,7 @@ def build_tables(
     or "uneven" for first columns, many of a few rows and few of most.
     mask_from: tables whose most important weights get the slots, instead of random positions; where fewer weights than
     slots are not 0, fewer slots are made. A packed quantised table has the very slots of that table.
-    values_from: tables whose weights stand in for starting values.
+    values_from: tables whose weights stand in for starting values; planes turn them.
     """
     tables: dict[str, Table] = {}
     for k, shape in enumerate(shapes):
@@ -84,8 +84,10 @@ def build_tables(
         else:
             valid = ", ".join(["dense", *SLOTTED, *SEARCHED, *(name for name in QUANTISED if name not in planes.EMPTY)])
             raise SettingsError(f"unknown table storage {storage!r}; valid are: {valid}, planesN")
-        if values_from is not None:
+        if values_from is not None and storage not in planes.EMPTY:
             tables[shape.name].take_weights(_blocks(shape, values_from[shape.name].read_range))
+    if values_from is not None and storage in planes.EMPTY:
+        planes.turn(tables, values_from)
     return tables
 
 

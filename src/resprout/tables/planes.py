@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resprout.budget import Shape
-from resprout.kernels.contract import Backend
+from resprout.kernels.contract import F32, Backend
 from resprout.tables.bits import LOST, BitsTable, no_planes
 from resprout.tables.table import Table, row_blocks
 
 F64 = NDArray[np.float64]
+ReadRows = Callable[[int, int], F32]
+"""Rows from a first one to before a last one, float32 `[rows, width]`."""
 
 MOST_BITS = len(LOST) - 1
 EMPHASIS = 1.2
@@ -52,41 +54,54 @@ class PlanesTable(BitsTable):
         super().load_arrays(arrays)
         self._arrange()
 
-    def second_moments(self) -> F64:
-        """Sums of products of columns over the unrounded rows, `[width, width]`."""
-        sums = np.zeros((self.shape.width, self.shape.width))
-        for first, last in row_blocks(self.shape):
-            rows = self.unrounded[first:last].astype(np.float64)
-            sums += rows.T @ rows
-        return sums
+    def read_unrounded(self, first: int, last: int) -> F32:
+        """What rows from `first` to before `last` are rounded from, float32 `[rows, width]`."""
+        return self.unrounded[first:last].astype(np.float32)
 
-    def turn(self, rotation: F64, bits: NDArray[np.uint8], spread: F64) -> None:
-        """Turns the unrounded rows and rounds them, to so many bits a column; see `contract.bit_rows`."""
+    def turn(self, read: ReadRows, rotation: F64, bits: NDArray[np.uint8], spread: F64) -> None:
+        """Takes these rows, turned, and rounds them, to so many bits a column; see `contract.bit_rows`."""
         self.bits[:], self.spread[:] = bits, np.where(spread > 0, spread, 1)
         self._arrange()
         for first, last in row_blocks(self.shape):
-            self._set(first, (self.unrounded[first:last].astype(np.float64) @ rotation).astype(np.float32))
+            self._set(first, (read(first, last).astype(np.float64) @ rotation).astype(np.float32))
 
     def _stored_arrays(self) -> dict[str, NDArray[Any]]:
         return super()._stored_arrays() | {"bits": self.bits, "spread": self.spread}
 
 
-def turn(tables: Mapping[str, PlanesTable]) -> None:
-    """Turns all tables by one rotation to their principal axes, and allots the bits of their rows anew."""
-    moments = {name: table.second_moments() for name, table in tables.items()}
+def turn(tables: Mapping[str, Table], weights_from: Mapping[str, Table] | None = None) -> None:
+    """Turns all tables by one rotation to their principal axes, and allots the bits of their rows anew.
+
+    Tables of planes, that is; others stay as they are. weights_from: tables, by the same names, whose rows they take;
+    if none, they keep their own, as they were before they were rounded.
+    """
+    ours = {name: table for name, table in tables.items() if isinstance(table, PlanesTable)}
+    reads = {
+        name: weights_from[name].read_range if weights_from else table.read_unrounded for name, table in ours.items()
+    }
+    moments = {name: _second_moments(table.shape, reads[name]) for name, table in ours.items()}
     # tables of different size count alike
     together = sum(own / max(np.trace(own), np.finfo(np.float64).tiny) for own in moments.values())
     rotation = np.linalg.eigh(together)[1]
     spreads = {
-        name: np.sqrt(np.einsum("ij,ik,kj->j", rotation, own, rotation).clip(0) / tables[name].shape.rows)
+        name: np.sqrt(np.einsum("ij,ik,kj->j", rotation, own, rotation).clip(0) / ours[name].shape.rows)
         for name, own in moments.items()
     }
     # what a column brings into products of two rows
     shares = np.prod(list(spreads.values()), axis=0) ** (2 / len(spreads))
     order = np.argsort(-shares, kind="stable")
-    for name, table in tables.items():
+    for name, table in ours.items():
         bits = allot(shares[order] ** EMPHASIS, 8 * table.planes.shape[1])
-        table.turn(rotation[:, order], bits, spreads[name][order])
+        table.turn(reads[name], rotation[:, order], bits, spreads[name][order])
+
+
+def _second_moments(shape: Shape, read: ReadRows) -> F64:
+    """Sums of products of columns over all rows, `[width, width]`."""
+    sums = np.zeros((shape.width, shape.width))
+    for its in row_blocks(shape):
+        rows = read(*its).astype(np.float64)
+        sums += rows.T @ rows
+    return sums
 
 
 def allot(shares: F64, total: int) -> NDArray[np.uint8]:
