@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from resprout.backbones import backbone
-from resprout.backbones.losses import bpr, half_squares
+from resprout.backbones.losses import bpr, bpr_of_products, half_squares
 from resprout.backbones.noise import start_layers
 from resprout.budget import Shape
 from resprout.data.batches import Triplets
@@ -73,13 +73,14 @@ class ConvNCF(backbone.Backbone):
         positives = autograd.rows(self.tables["item"], batch.positives)
         negatives = autograd.rows(self.tables["item"], batch.negatives)
         if self.learns_products:
-            loss = bpr((users * positives).sum(1), (users * negatives).sum(1))
+            loss = bpr_of_products(users, positives, negatives)
         else:
             loss = bpr(self.scores_of(users, positives), self.scores_of(users, negatives))
             for weights in self.network.parameters():
                 loss = loss + self.options.network_l2 / 2 * weights.square().sum()
         if l2 := self.options.l2_at(self.done):
-            loss = loss + l2 * half_squares(torch.cat([users, positives, negatives]), len(batch.users))
+            for its in (users, positives, negatives):
+                loss = loss + l2 * half_squares(its, len(batch.users))
         return loss
 
     def vectors(self, users: I32, items: I32) -> tuple[torch.Tensor, torch.Tensor]:
@@ -123,8 +124,12 @@ class ConvNCF(backbone.Backbone):
         return self.histories.n_users * self.histories.n_items * self.pair_multiply_adds()
 
     def executed_outside_tables(self, batch_size: int) -> int:
-        """See `Backbone.executed_outside_tables`: forward, and a gradient of inputs and of weights."""
-        return 3 * self.forward_multiply_adds(batch_size)
+        """See `Backbone.executed_outside_tables`: forward, and a gradient of inputs and of weights.
+
+        At first one product a triplet, of a user and the difference of two items.
+        """
+        forward = self.forward_multiply_adds(batch_size)
+        return 3 * (forward // 2 if self.learns_products else forward)
 
     def executed_pair_scores(self, users: int, each: int) -> int:
         """See `Backbone.executed_pair_scores`."""

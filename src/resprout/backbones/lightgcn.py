@@ -99,7 +99,7 @@ class LightGCN(backbone.Backbone):
     def forward_multiply_adds(self, batch_size: int) -> int:
         """See `Backbone.forward_multiply_adds`: whole hops, and products with a positive and the negatives."""
         hops = int(self.options.hops) * self.smoothing.links_of_hop
-        return hops * self.table.shape.width + self._products(batch_size)
+        return (hops + int(self.options.products) * batch_size) * self.table.shape.width
 
     def inference_multiply_adds(self) -> int:
         """See `Backbone.inference_multiply_adds`.
@@ -111,7 +111,7 @@ class LightGCN(backbone.Backbone):
 
     def executed_outside_tables(self, batch_size: int) -> int:
         """See `Backbone.executed_outside_tables`: the products, and two gradients of each."""
-        return 3 * self._products(batch_size)
+        return int(3 * self.options.executed_products * batch_size * self.table.shape.width)
 
     def executed_ranking(self) -> int:
         """See `Backbone.executed_ranking`: products of smoothed rows."""
@@ -143,7 +143,3 @@ class LightGCN(backbone.Backbone):
         """The rows of these nodes that the table has."""
         first = self.histories.n_users if "item" in self.tables else 0
         return nodes[(nodes >= first) & (nodes < first + self.table.shape.rows)] - np.int32(first)
-
-    def _products(self, batch_size: int) -> int:
-        negatives = 1 if self.options.loss == "bpr" else self.options.negatives
-        return int((1 + negatives) * batch_size * self.table.shape.width)

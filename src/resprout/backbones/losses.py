@@ -1,9 +1,11 @@
 """Losses shared by backbones whose score is a product of two vectors."""
 
 from functools import partial
+from typing import Any
 
 import torch
 from pydantic import Field
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from resprout.backbones import backbone
@@ -31,6 +33,16 @@ class Options(backbone.L2Options):
         """Whether the loss is of cosines instead of products, so that ranking is too."""
         return self.loss in ("softmax", "cosine_contrastive")
 
+    @property
+    def products(self) -> int:
+        """Products of two vectors that the loss of a positive has."""
+        return 2 if self.loss == "bpr" else 1 + self.negatives
+
+    @property
+    def executed_products(self) -> int:
+        """How many of these are made: one by bpr, of a user and the difference of two items."""
+        return 1 if self.loss == "bpr" else self.products
+
     def ranked(self, items: torch.Tensor) -> torch.Tensor:
         """Vectors of items `[any, width]` as rankings take them: at length 1 for cosines."""
         return functional.normalize(items, eps=_EPSILON) if self.cosine else items
@@ -49,7 +61,7 @@ def ranking_loss(
     negatives: `[batch, width]` for bpr, `[n, width]` shared by the batch for the others.
     """
     if options.loss == "bpr":
-        return bpr((users * positives).sum(1), (users * negatives).sum(1))
+        return bpr_of_products(users, positives, negatives)
     users, positives, negatives = (functional.normalize(rows, eps=_EPSILON) for rows in (users, positives, negatives))
     if options.loss == "softmax":
         users = users / options.temperature  # fewer numbers than there are scores
@@ -60,6 +72,12 @@ def ranking_loss(
 def bpr(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
     """Mean of `softplus(s- - s+)` over `[batch]` scores (BPR, Rendle et al., UAI 2009, section 4)."""
     return functional.softplus(negative - positive).mean()
+
+
+def bpr_of_products(users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor:
+    """`bpr` of scores that are products of vectors `[batch, width]`."""
+    gaps: torch.Tensor = _Gaps.apply(users, positives, negatives)
+    return functional.softplus(gaps).mean()
 
 
 def sampled_softmax(positive: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor:
@@ -79,4 +97,38 @@ def cosine_contrastive(
 
 def half_squares(rows: torch.Tensor, batch: int) -> torch.Tensor:
     """`1/2 ||rows||^2 / batch`, the L2 term of LightGCN's code for the rows `[any, width]` that a batch touches."""
-    return rows.square().sum() / (2 * batch)
+    out: torch.Tensor = _HalfSquares.apply(rows, batch)
+    return out
+
+
+# What torch would derive from products and squares takes three times as many passes over memory, which is most of a
+# step of matrix factorisation.
+
+
+class _Gaps(torch.autograd.Function):
+    """`users . (negatives - positives)`, `[batch]`."""
+
+    @staticmethod
+    def forward(ctx: Any, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor:
+        differences = negatives - positives
+        ctx.users, ctx.differences = users, differences
+        return (users * differences).sum(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        each = gradient[:, None]
+        of_negatives = ctx.users * each
+        return ctx.differences * each, -of_negatives, of_negatives
+
+
+class _HalfSquares(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: torch.Tensor, batch: int) -> torch.Tensor:
+        ctx.rows, ctx.batch = rows, batch
+        return rows.square().sum() / (2 * batch)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return ctx.rows * (gradient / ctx.batch), None

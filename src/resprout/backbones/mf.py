@@ -28,14 +28,14 @@ class MF(TwoTables):
         positives, negatives = torch.split(items, [len(batch.positives), len(batch.negatives)])
         loss = ranking_loss(self.options, users, positives, negatives)
         if l2 := self.options.l2_at(self.done):
-            loss = loss + l2 * half_squares(torch.cat([users, positives, negatives]), len(batch.users))
+            batch_size = len(batch.users)
+            loss = loss + l2 * (half_squares(users, batch_size) + half_squares(items, batch_size))
         return loss
 
     def forward_multiply_adds(self, batch_size: int) -> int:
         """See `Backbone.forward_multiply_adds`: products with a positive and the negatives."""
-        negatives = 1 if self.options.loss == "bpr" else self.options.negatives
-        return (1 + negatives) * batch_size * self.tables["item"].shape.width
+        return int(self.options.products * batch_size * self.tables["item"].shape.width)
 
     def executed_outside_tables(self, batch_size: int) -> int:
         """See `Backbone.executed_outside_tables`: the products, and two gradients of each."""
-        return 3 * self.forward_multiply_adds(batch_size)
+        return int(3 * self.options.executed_products * batch_size * self.tables["item"].shape.width)

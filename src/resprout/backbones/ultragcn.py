@@ -92,18 +92,17 @@ class UltraGCN(TwoTables):
 
     def forward_multiply_adds(self, batch_size: int) -> int:
         """See `Backbone.forward_multiply_adds`: products with positives, negatives and neighbours."""
-        negatives = 1 if self.options.loss == "bpr" else self.options.negatives
         near = self.options.neighbours if self.options.item_weight else 0
-        return int(batch_size * (1 + negatives + near) * self.tables["item"].shape.width)
+        return int(batch_size * (self.options.products + near) * self.tables["item"].shape.width)
 
     def executed_outside_tables(self, batch_size: int) -> int:
         """See `Backbone.executed_outside_tables`: products of rows that were read, and two gradients of each."""
         options = self.options
         if options.loss != "weighted":
-            read = 2 if options.loss == "bpr" else 1 + options.negatives
+            made = options.executed_products
         else:
-            read = options.negatives if options.share_negatives else 0
-        return 3 * batch_size * read * self.tables["item"].shape.width
+            made = options.negatives if options.share_negatives else 0
+        return int(3 * batch_size * made) * self.tables["item"].shape.width
 
     def _weighted(self, batch: Triplets, users: torch.Tensor) -> torch.Tensor:
         options, item, drawn = self.options, self.tables["item"], batch.negatives
