@@ -19,12 +19,18 @@ def passes(width: int) -> Iterator[tuple[int, int, tuple[int, ...]]]:
         yield column, columns, (0,) * -(-columns // LANES)
 
 
-def slots_at(rows: Rows, column: int) -> I32 | I64:
-    """Where the slots from `column` on begin in each packed row; nothing for rows of other kinds."""
+def slots_at(rows: Rows, column: int, of: slice | I32) -> I32 | I64:
+    """Where the slots from `column` on begin in each packed row; nothing for rows of other kinds.
+
+    Only rows `of` are sure to be there, for others are not asked for: to count the bits of a whole table for each block
+    of its rows would take longer than all that is done with them.
+    """
     if not isinstance(rows, MaskedRows):
         return _NOTHING
     if column == 0:
         return rows.starts
-    before = np.bitwise_count(rows.mask[:, : column // LANES]).sum(1, dtype=np.int64)
-    slots: I64 = rows.starts[:-1] + before
+    if isinstance(of, np.ndarray) and len(of) >= len(rows.mask):
+        of = slice(None)
+    slots = np.empty(len(rows.mask), np.int64)
+    slots[of] = rows.starts[:-1][of] + np.bitwise_count(rows.mask[of, : column // LANES]).sum(1, dtype=np.int64)
     return slots

@@ -13,7 +13,7 @@ def sampled_dots(queries: F32, ids: I32, source: Rows, out: F32) -> None:
     """See `contract.Backend.sampled_dots`."""
     source = lent_rows(source)
     for column, width, blocks in passes(queries.shape[1]):
-        _add_products(queries, ids, source, slots_at(source, column), out, column, width, blocks)
+        _add_products(queries, ids, source, slots_at(source, column, ids.reshape(-1)), out, column, width, blocks)
 
 
 @njit(parallel=True, cache=True)

@@ -69,15 +69,18 @@ def even_parts(starts: I64) -> I64:
 
 def _sum(links: Links, lists: I32, first: int, parts: I64, source: Rows, add: Rows, scale: float, out: F32) -> None:
     source, add = lent_rows(source), lent_rows(add)
+    its = lists if lists.size else slice(first, first + len(out))
+    near = slice(None) if lists.size else links.ids[links.starts[first] : links.starts[first + len(out)]]
     for column, width, blocks in passes(out.shape[1]):
-        slots = slots_at(source, column), slots_at(add, column)
+        slots = slots_at(source, column, near), slots_at(add, column, its)
         _sum_chunk(*links, lists, first, parts, source, add, *slots, np.float32(scale), out, column, width, blocks)
 
 
 def _read_chunks(ids: I32, first: int, source: Rows, out: F32) -> None:
     source = lent_rows(source)
+    its = ids if ids.size else slice(first, first + len(out))
     for column, width, blocks in passes(out.shape[1]):
-        _read(ids, first, source, slots_at(source, column), out, column, width, blocks)
+        _read(ids, first, source, slots_at(source, column, its), out, column, width, blocks)
 
 
 @njit(parallel=True, cache=True)
