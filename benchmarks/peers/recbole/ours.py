@@ -76,9 +76,18 @@ class Side(Observer):
 
     def train(self, batches: Batches) -> float:
         task = Task(
-            "train", self.model, self._optimizer, batches, Hooks(), self.settings.training,
-            self._progress.epochs + 1, HORIZON, None, lambda *_: None,
-        )  # fmt: skip
+            phase="train",
+            stage="train",
+            model=self.model,
+            optimizer=self._optimizer,
+            batches=batches,
+            hooks=Hooks(),
+            settings=self.settings.training,
+            epochs=self._progress.epochs + 1,
+            horizon=HORIZON,
+            evaluate=None,
+            save=lambda *_: None,
+        )
         self._progress = train(task, self._progress, self)
         return self._loss
 

@@ -61,7 +61,7 @@ def _adam_packed(
     for part in prange(-(-rows // _ROWS_PER_TASK)):
         begin, end = part * _ROWS_PER_TASK, min(rows, (part + 1) * _ROWS_PER_TASK)
         first_slot, last_slot = np.int64(starts[first + begin]), np.int64(starts[first + end])
-        packed = np.empty(last_slot - first_slot + 1, np.float32)  # `_pack` writes one entry too many
+        packed = np.empty(last_slot - first_slot + LANES, np.float32)  # `_pack` writes as many too many
         slot = 0
         for row in range(begin, end):
             for piece in range(mask.shape[1]):
