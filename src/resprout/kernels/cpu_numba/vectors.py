@@ -436,9 +436,9 @@ def dot_row(_: Any, query: Any, at: Any, ids: Any, link: Any, source: Any, sourc
 
 @_intrinsic
 def compress_block(_: Any, out: Any, slot: Any, values: Any, at: Any, lanes: Any, bits: Any) -> Any:
-    """Writes those of `values[at : at + lanes]` whose bit is on side by side from `out[slot]` on, and 16 numbers in all.
+    """Writes those of `values[at : at + lanes]` whose bit is on side by side from `out[slot]` on; 16 numbers in all.
 
-    In a register first: AMD's Zen 4 takes more than a hundred cycles to compress into memory.
+    They are compressed in a register, for Zen 4 takes more than a hundred cycles to do it into memory.
     """
     signature = types.void(out, types.int64, values, types.int64, types.int64, types.uint16)
 
