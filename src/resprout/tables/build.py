@@ -84,10 +84,12 @@ def build_tables(
         else:
             valid = ", ".join(["dense", *SLOTTED, *SEARCHED, *(name for name in QUANTISED if name not in planes.EMPTY)])
             raise SettingsError(f"unknown table storage {storage!r}; valid are: {valid}, planesN")
-        if values_from is not None and storage not in planes.EMPTY:
-            tables[shape.name].take_weights(_blocks(shape, values_from[shape.name].read_range))
-    if values_from is not None and storage in planes.EMPTY:
-        planes.turn(tables, values_from)
+    if values_from is not None:
+        if storage in planes.EMPTY:
+            planes.turn(tables, values_from)
+        else:
+            for name, table in tables.items():
+                table.take_weights(_blocks(table.shape, values_from[name].read_range))
     return tables
 
 
