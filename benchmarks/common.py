@@ -7,6 +7,7 @@ import time
 import venv
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -70,7 +71,7 @@ class Stepper:
 def step_timers(steppers: Mapping[float | None, Stepper]) -> dict[str, Callable[[], float]]:
     """What times a step of the dense table (None), and of packed ones by density."""
     return {
-        "dense table" if density is None else f"dsl at {density}": (lambda stepper=stepper: seconds_of(stepper.step))
+        "dense table" if density is None else f"dsl at {density}": partial(seconds_of, stepper.step)
         for density, stepper in steppers.items()
     }
 
@@ -96,6 +97,10 @@ class Peer:
         self._requests.write(request + "\n")
         self._requests.flush()
         return self._answer()
+
+    def seconds(self, request: str) -> float:
+        """The first word of the answer, where that is a time."""
+        return float(self.ask(request).split()[0])
 
     def _answer(self) -> str:
         line = self._answers.readline().strip()

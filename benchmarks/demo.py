@@ -18,7 +18,7 @@ METHODS = ("dense", "narrow", "random", "dsl", "resprout")
 def main() -> bool:
     print("the demo, from the command to its end")
     with tempfile.TemporaryDirectory() as folder:
-        command = [Path(sys.executable).parent / "resprout", "demo", "--out", Path(folder) / "demo"]
+        command: list[str | Path] = [Path(sys.executable).with_name("resprout"), "demo", "--out", Path(folder) / "demo"]
         begin = time.perf_counter()
         shown = subprocess.run(command, capture_output=True, text=True)
         seconds = time.perf_counter() - begin

@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -176,10 +177,7 @@ def time_epochs(pair: Pair, sides: tuple[Peer, Peer]) -> bool:
     gate("batches of an epoch", abs(batches[0] - batches[1]), 0)
     print(f"  an epoch, from {steps} of its {batches[0]} batches" if pair.steps else f"  an epoch of {steps} batches")
     medians = alternate(
-        {
-            name: (lambda name=name, side=side, count=count: turn(name, side, count))
-            for name, side, count in zip(names, sides, batches, strict=True)
-        },
+        {name: partial(turn, name, side, count) for name, side, count in zip(names, sides, batches, strict=True)},
         ROUNDS,
     )
     for name, side in zip(names, sides, strict=True):

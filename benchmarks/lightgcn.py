@@ -6,6 +6,7 @@ RESPROUT_DATA=... python -m benchmarks.lightgcn
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from resprout.methods.dsl import Options as DSLOptions
 from resprout.methods.dsl import Regrow
 from resprout.methods.method import Moment
 from resprout.tables.packed import PackedTable
+from resprout.tables.smoothing import NodeSmoothing
 from resprout.tables.table import Table, aligned_empty
 
 WIDTH, BATCH, THREADS, ROUNDS = 64, 2048, 2, 25
@@ -61,9 +63,9 @@ def make_model(histories: Histories, density: float | None) -> LightGCN:
 
 
 def write_inputs(folder: Path, dense: LightGCN, batch: Triplets) -> None:
-    links, table = dense.smoothing.links, dense.tables["node"]
+    links, table = links_of(dense), dense.tables["node"]
     first_item = dense.histories.n_users
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "graph_starts": links.starts,
         "graph_neighbours": links.ids,
         "graph_weights": links.weights,
@@ -75,9 +77,14 @@ def write_inputs(folder: Path, dense: LightGCN, batch: Triplets) -> None:
     save_arrays(folder, arrays)
 
 
+def links_of(model: LightGCN) -> Links:
+    assert isinstance(model.smoothing, NodeSmoothing)
+    return model.smoothing.links
+
+
 def hops(folder: Path, models: dict[float | None, LightGCN], torch_peer: Peer) -> bool:
     print("one smoothing hop")
-    links = models[None].smoothing.links
+    links = links_of(models[None])
     out = aligned_empty(len(links.starts) - 1, WIDTH)
     for density, model in models.items():
         table = model.tables["node"]
@@ -89,12 +96,12 @@ def hops(folder: Path, models: dict[float | None, LightGCN], torch_peer: Peer) -
             whole = table.read_range(0, table.shape.rows)
             gate(f"packed hop at {density} and SciPy", largest(out - scipy_hop(links, whole)), 1e-5)
     timers: dict[str, Callable[[], float]] = {
-        "dense" if density is None else f"packed at {density}": (
-            lambda table=model.tables["node"]: seconds_of(lambda: hop(links, table, out))
+        "dense" if density is None else f"packed at {density}": partial(
+            seconds_of, partial(hop, links, model.tables["node"], out)
         )
         for density, model in models.items()
     }
-    timers |= {f"torch {kind}": (lambda kind=kind: float(torch_peer.ask(kind))) for kind in ("csr", "coo")}
+    timers |= {f"torch {kind}": partial(torch_peer.seconds, kind) for kind in ("csr", "coo")}
     medians = alternate(timers, ROUNDS)
     csr, coo = medians["torch csr"], medians["torch coo"]
     return all(
@@ -124,7 +131,7 @@ def steps(models: dict[float | None, LightGCN], batch: Triplets, torch_peer: Pee
     ours = [steppers[None].step() for _ in range(4)]
     theirs = [float(torch_peer.ask("step").split()[1]) for _ in range(4)]
     gate("losses of four dense steps and PyTorch's", largest(np.array(ours) / theirs - 1), 1e-5)
-    theirs_timer = {"PyTorch, COO and Adam": lambda: float(torch_peer.ask("step").split()[0])}
+    theirs_timer = {"PyTorch, COO and Adam": partial(torch_peer.seconds, "step")}
     medians = alternate(step_timers(steppers) | theirs_timer, ROUNDS)
     torch_step, dense = medians["PyTorch, COO and Adam"], medians["dense table"]
     return all(

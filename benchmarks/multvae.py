@@ -28,7 +28,7 @@ def main() -> bool:
         model = MultVAE(OPTIONS, tables_of(MultVAE, OPTIONS, histories, density), histories)
         stepper = Stepper(model, batch)
         losses.append([stepper.step() for _ in range(3)])
-    gate("losses of three steps, dense and packed at density 1", largest(np.divide(*losses) - 1), 1e-5)
+    gate("losses of three steps, dense and packed at density 1", largest(np.divide(losses[0], losses[1]) - 1), 1e-5)
     models = {
         density: MultVAE(OPTIONS, tables_of(MultVAE, OPTIONS, histories, density), histories)
         for density in (None, 0.5, 0.1)

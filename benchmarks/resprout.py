@@ -6,6 +6,7 @@ RESPROUT_DATA=... python -m benchmarks.resprout
 """
 
 import sys
+from functools import partial
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def steps(backbone: type[Backbone], histories: Histories) -> bool:
     batch = models["dense table"].batches(BATCH, 0, "user").batch(0, 0)
     for table in models["planes"].tables.values():
         assert isinstance(table, PlanesTable)
-        table.turn(np.eye(WIDTH), UNEVEN, np.full(WIDTH, 0.1))
+        table.turn(table.read_unrounded, np.eye(WIDTH), UNEVEN, np.full(WIDTH, 0.1))
     steppers = {name: Stepper(model, batch) for name, model in models.items()}
     losses = {name: np.array([stepper.step() for _ in range(6)]) for name, stepper in steppers.items()}
     for name in ("float16", "int8", "4 bits", "2 bits", "planes"):
@@ -53,9 +54,7 @@ def steps(backbone: type[Backbone], histories: Histories) -> bool:
         gate(f"first loss, {name} by dense", abs(losses[name][0] / losses["dense table"][0] - 1), allowed)
         fallen = losses[name][0] - losses[name][-1], losses["dense table"][0] - losses["dense table"][-1]
         gate(f"what five steps take from the loss, {name} by dense", abs(fallen[0] / fallen[1] - 1), 0.5)
-    medians = alternate(
-        {name: (lambda stepper=stepper: seconds_of(stepper.step)) for name, stepper in steppers.items()}, ROUNDS
-    )
+    medians = alternate({name: partial(seconds_of, stepper.step) for name, stepper in steppers.items()}, ROUNDS)
     dense = medians["dense table"]
     print(f"  by the narrow step: int8 {medians['int8'] / medians['narrow']:.2f}")
     held = [
@@ -84,9 +83,7 @@ def without_users(histories: Histories) -> bool:
     first = {name: stepper.step() for name, stepper in steppers.items()}
     gate("first loss, items by zeros for users", abs(first["items"] / first["users and items"] - 1), 1e-5)
     gate("first loss, 4 bits by items", abs(first["items, 4 bits"] / first["items"] - 1), 1e-3)
-    medians = alternate(
-        {name: (lambda stepper=stepper: seconds_of(stepper.step)) for name, stepper in steppers.items()}, ROUNDS
-    )
+    medians = alternate({name: partial(seconds_of, stepper.step) for name, stepper in steppers.items()}, ROUNDS)
     dense = medians["users and items"]
     held = [
         floor(f"{name} step by our dense step", medians[name] / dense, bound, at_least=False)

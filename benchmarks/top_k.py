@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numba
@@ -62,7 +63,7 @@ def compare(scorer: DotScorer, seen: Histories, folder: Path, peers: dict[str, P
         theirs.ask("")
         check_against_peer(name, ours, folder)
     timers: dict[str, Callable[[], float]] = {"resprout": lambda: seconds_of(lambda: rank(scorer, users, seen, K))}
-    timers |= {name: (lambda theirs=theirs: float(theirs.ask(""))) for name, theirs in peers.items()}
+    timers |= {name: partial(theirs.seconds, "") for name, theirs in peers.items()}
     medians = alternate(timers, ROUNDS)
     # a list, not a generator: every ratio is printed
     ratios = [floor(f"speed against {name}", medians[name] / medians["resprout"], 1, at_least=True) for name in peers]

@@ -29,17 +29,19 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    width: int = Field(64, ge=1, le=1024, description="columns of the embedding tables before any compression")
-    start: str = Field("normal", pattern="^(normal|uniform|xavier)$", description="distribution of starting values")
-    start_scale: float = Field(0.1, gt=0, description="its deviation, its bound, or a factor to Xavier's bound")
+    width: int = Field(default=64, ge=1, le=1024, description="columns of the embedding tables before any compression")
+    start: str = Field(
+        default="normal", pattern="^(normal|uniform|xavier)$", description="distribution of starting values"
+    )
+    start_scale: float = Field(default=0.1, gt=0, description="its deviation, its bound, or a factor to Xavier's bound")
 
 
 class L2Options(Options):
     """Options of a backbone whose loss has an L2 term."""
 
-    l2: float = Field(1e-4, ge=0, description="weight of 1/2 |rows of the batch, as stored|^2 / batch size")
+    l2: float = Field(default=1e-4, ge=0, description="weight of 1/2 |rows of the batch, as stored|^2 / batch size")
     l2_end: float | None = Field(
-        None, ge=0, description="that weight at the end of training, reached along a cosine; l2 if not given"
+        default=None, ge=0, description="that weight at the end of training, reached along a cosine; l2 if not given"
     )
 
     def l2_at(self, done: float) -> float:

@@ -25,9 +25,9 @@ from resprout.tables.table import Table
 class Options(backbone.L2Options):
     """Options of `cdae`."""
 
-    dropout: float = Field(0.5, ge=0, lt=1, description="share of a history that is dropped in training (q)")
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="share of a history that is dropped in training (q)")
     negatives: int = Field(
-        5, ge=0, description="items outside the history that count in the loss, a positive; 0 for all of them"
+        default=5, ge=0, description="items outside the history that count in the loss, a positive; 0 for all of them"
     )
 
 

@@ -31,11 +31,11 @@ _PAIRS_AT_ONCE = 2048
 class Options(backbone.L2Options):
     """Options of `convncf`."""
 
-    channels: int = Field(32, ge=1, description="feature maps of each convolution")
+    channels: int = Field(default=32, ge=1, description="feature maps of each convolution")
     factor_share: float = Field(
-        0.3, ge=0, le=1, description="share of training in which the tables learn plain products first (MF-BPR)"
+        default=0.3, ge=0, le=1, description="share of training in which the tables learn plain products first (MF-BPR)"
     )
-    network_l2: float = Field(1e-4, ge=0, description="weight of 1/2 |weights of the network|^2")
+    network_l2: float = Field(default=1e-4, ge=0, description="weight of 1/2 |weights of the network|^2")
 
 
 class ConvNCF(backbone.Backbone):

@@ -24,7 +24,7 @@ from resprout.tables.table import Table
 class Options(losses.Options):
     """Options of `lightgcn`."""
 
-    hops: int = Field(3, ge=0, le=16, description="graph smoothings, the layers of the paper")
+    hops: int = Field(default=3, ge=0, le=16, description="graph smoothings, the layers of the paper")
 
 
 class LightGCN(backbone.Backbone):

@@ -19,14 +19,18 @@ class Options(backbone.L2Options):
     """Options of a backbone that may be trained with any of these losses."""
 
     loss: str = Field(
-        "bpr",
+        default="bpr",
         pattern="^(bpr|softmax|cosine_contrastive)$",
         description="bpr: one negative a positive; softmax and cosine_contrastive: many, shared by the batch",
     )
-    negatives: int = Field(1024, ge=1, description="softmax, cosine_contrastive: negatives of a batch")
-    temperature: float = Field(0.1, gt=0, description="softmax: what cosines are divided by")
-    margin: float = Field(0.4, ge=-1, le=1, description="cosine_contrastive: cosine below which a negative is let be")
-    negative_weight: float = Field(150.0, gt=0, description="cosine_contrastive: weight of the mean over negatives")
+    negatives: int = Field(default=1024, ge=1, description="softmax, cosine_contrastive: negatives of a batch")
+    temperature: float = Field(default=0.1, gt=0, description="softmax: what cosines are divided by")
+    margin: float = Field(
+        default=0.4, ge=-1, le=1, description="cosine_contrastive: cosine below which a negative is let be"
+    )
+    negative_weight: float = Field(
+        default=150.0, gt=0, description="cosine_contrastive: weight of the mean over negatives"
+    )
 
     @property
     def cosine(self) -> bool:

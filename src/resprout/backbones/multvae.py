@@ -22,13 +22,17 @@ from resprout.tables.table import Table
 class Options(backbone.Options):
     """Options of `multvae`."""
 
-    width: int = Field(600, ge=1, le=1024, description="columns of the two item tables: the hidden layers next to them")
-    start: str = Field("xavier", pattern="^(normal|uniform|xavier)$", description="distribution of starting values")
-    start_scale: float = Field(1.0, gt=0, description="its deviation, its bound, or a factor to Xavier's bound")
-    latent: int = Field(200, ge=1, description="size of the latent vector z")
-    dropout: float = Field(0.5, ge=0, lt=1, description="share of a history that is dropped in training")
-    kl_weight: float = Field(0.2, ge=0, description="weight of the KL term at its largest (beta)")
-    kl_share: float = Field(0.5, gt=0, le=1, description="share of training in which that weight rises from 0")
+    width: int = Field(
+        default=600, ge=1, le=1024, description="columns of the two item tables: the hidden layers next to them"
+    )
+    start: str = Field(
+        default="xavier", pattern="^(normal|uniform|xavier)$", description="distribution of starting values"
+    )
+    start_scale: float = Field(default=1.0, gt=0, description="its deviation, its bound, or a factor to Xavier's bound")
+    latent: int = Field(default=200, ge=1, description="size of the latent vector z")
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="share of a history that is dropped in training")
+    kl_weight: float = Field(default=0.2, ge=0, description="weight of the KL term at its largest (beta)")
+    kl_share: float = Field(default=0.5, gt=0, le=1, description="share of training in which that weight rises from 0")
 
 
 class MultVAE(backbone.Backbone):

@@ -27,13 +27,15 @@ from resprout.tables.table import Table
 class Options(backbone.L2Options):
     """Options of `neumf`."""
 
-    l2: float = Field(0.0, ge=0, description="weight of 1/2 |rows of the batch, as stored|^2 / batch size")
+    l2: float = Field(default=0.0, ge=0, description="weight of 1/2 |rows of the batch, as stored|^2 / batch size")
     deep_width: int | None = Field(
-        None, ge=1, le=1024, description="columns of the network's tables; width if not given"
+        default=None, ge=1, le=1024, description="columns of the network's tables; width if not given"
     )
-    layers: tuple[int, ...] = Field((64, 32, 16), min_length=1, description="outputs of the network's layers")
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of each layer's inputs that is dropped in training")
-    negatives: int = Field(4, ge=1, description="negatives a positive, drawn anew each epoch")
+    layers: tuple[int, ...] = Field(default=(64, 32, 16), min_length=1, description="outputs of the network's layers")
+    dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="share of each layer's inputs that is dropped in training"
+    )
+    negatives: int = Field(default=4, ge=1, description="negatives a positive, drawn anew each epoch")
 
 
 class NeuMF(backbone.Backbone):

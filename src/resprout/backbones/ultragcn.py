@@ -24,20 +24,22 @@ class Options(losses.Options):
     """Options of `ultragcn`; weights by default as in the authors' configuration for Gowalla."""
 
     loss: str = Field(
-        "weighted", pattern="^(weighted|bpr|softmax|cosine_contrastive)$", description="weighted: the paper's"
+        default="weighted", pattern="^(weighted|bpr|softmax|cosine_contrastive)$", description="weighted: the paper's"
     )
-    negatives: int = Field(512, ge=1, description="negatives of a positive, or of a batch where it shares them")
+    negatives: int = Field(default=512, ge=1, description="negatives of a positive, or of a batch where it shares them")
     share_negatives: bool = Field(
-        True, description="all positives of a batch have the same negatives: one matrix product"
+        default=True, description="all positives of a batch have the same negatives: one matrix product"
     )
-    negative_weight: float = Field(300.0, gt=0, description="weight of the mean over negatives")
-    constant_positive: float = Field(1e-6, ge=0, description="w1: weight of every positive")
-    graph_positive: float = Field(1.0, ge=0, description="w2: weight of a positive by its place in the graph")
-    constant_negative: float = Field(1e-6, ge=0, description="w3: weight of every negative")
-    graph_negative: float = Field(1.0, ge=0, description="w4: weight of a negative by its place in the graph")
-    l2: float = Field(1e-4, ge=0, description="weight of 1/2 |all tables|^2 in the loss of a batch (gamma)")
-    item_weight: float = Field(5e-4, ge=0, description="weight of the loss over neighbours of positive items (lambda)")
-    neighbours: int = Field(10, ge=1, description="neighbours of an item in that loss")
+    negative_weight: float = Field(default=300.0, gt=0, description="weight of the mean over negatives")
+    constant_positive: float = Field(default=1e-6, ge=0, description="w1: weight of every positive")
+    graph_positive: float = Field(default=1.0, ge=0, description="w2: weight of a positive by its place in the graph")
+    constant_negative: float = Field(default=1e-6, ge=0, description="w3: weight of every negative")
+    graph_negative: float = Field(default=1.0, ge=0, description="w4: weight of a negative by its place in the graph")
+    l2: float = Field(default=1e-4, ge=0, description="weight of 1/2 |all tables|^2 in the loss of a batch (gamma)")
+    item_weight: float = Field(
+        default=5e-4, ge=0, description="weight of the loss over neighbours of positive items (lambda)"
+    )
+    neighbours: int = Field(default=10, ge=1, description="neighbours of an item in that loss")
 
 
 class UltraGCN(TwoTables):

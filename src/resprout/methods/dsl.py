@@ -30,29 +30,37 @@ class Options(packing.PackedOptions):
     """Options of `dsl`."""
 
     mask: Literal["random", "columns", "mostly_columns", "prefix"] = Field(
-        "random",
+        default="random",
         description="where slots begin: at random, in first columns of all rows, as if narrow, or 9 of 10 there; "
         "prefix: no mask, rows keep first columns, whose numbers begin uneven, and gain and lose them at their ends",
     )
     regrow_every: int | None = Field(
-        None, ge=1, description="steps between two moves of the mask (dT); 2000, or less for at least 50 moves"
+        default=None, ge=1, description="steps between two moves of the mask (dT); 2000, or less for at least 50 moves"
     )
-    share: float = Field(0.5, gt=0, lt=1, description="share of the slots that move first (rho_0)")
-    decay: Decay = Field("cosine", description="how that share falls over training: cosine, linear or constant")
-    grow: Literal["gradient", "random"] = Field("gradient", description="where slots grow; random is the ablation")
+    share: float = Field(default=0.5, gt=0, lt=1, description="share of the slots that move first (rho_0)")
+    decay: Decay = Field(default="cosine", description="how that share falls over training: cosine, linear or constant")
+    grow: Literal["gradient", "random"] = Field(
+        default="gradient", description="where slots grow; random is the ablation"
+    )
     growth_batches: int = Field(
-        1, ge=0, description="fresh batches whose gradient decides; 0: that of the last training batch, as in the paper"
+        default=1,
+        ge=0,
+        description="fresh batches whose gradient decides; 0: that of the last training batch, as in the paper",
     )
-    scope: Literal["table", "joint"] = Field("table", description="slots stay in their table, or move between tables")
+    scope: Literal["table", "joint"] = Field(
+        default="table", description="slots stay in their table, or move between tables"
+    )
     begin_at: float = Field(
-        0.0,
+        default=0.0,
         ge=0,
         lt=1,
         description="share of the steps before which the mask stays: magnitudes say nothing on a plateau",
     )
-    freeze_at: float = Field(1.0, gt=0, le=1, description="share of the steps after which the mask stays")
-    scale_start: bool = Field(False, description="starting values times 1/sqrt(density)")
-    record_lived: bool = Field(False, description="for reports: keep a second mask of positions that ever were slots")
+    freeze_at: float = Field(default=1.0, gt=0, le=1, description="share of the steps after which the mask stays")
+    scale_start: bool = Field(default=False, description="starting values times 1/sqrt(density)")
+    record_lived: bool = Field(
+        default=False, description="for reports: keep a second mask of positions that ever were slots"
+    )
 
 
 class DSL(method.Method):

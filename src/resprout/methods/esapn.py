@@ -26,8 +26,8 @@ _MEMORY = 5
 class Options(sizes.SearchOptions):
     """Options of `esapn`."""
 
-    policy_every: int = Field(1, ge=1, description="steps between two looks at rows that may grow")
-    pairs: int = Field(500, ge=2, description="users, each with one of its items, that are looked at")
+    policy_every: int = Field(default=1, ge=1, description="steps between two looks at rows that may grow")
+    pairs: int = Field(default=500, ge=2, description="users, each with one of its items, that are looked at")
 
 
 class ESAPN(method.Method):

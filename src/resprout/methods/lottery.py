@@ -12,9 +12,9 @@ from resprout.methods.method import Allowance, Stage, first_left
 class Options(packing.PackedOptions):
     """Options of `lottery`."""
 
-    cut: float = Field(0.1, gt=0, lt=1, description="share of the weights that are left which a round cuts off")
+    cut: float = Field(default=0.1, gt=0, lt=1, description="share of the weights that are left which a round cuts off")
     round_epochs: int | None = Field(
-        None, ge=1, description="epochs of each round but the last; training.epochs if not given"
+        default=None, ge=1, description="epochs of each round but the last; training.epochs if not given"
     )
 
 

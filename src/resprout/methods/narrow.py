@@ -11,7 +11,9 @@ from resprout.methods.method import SIDES, Allowance, RowsFor, Stage, needed, st
 class Options(method.Options):
     """Options of `narrow`."""
 
-    rows_for: RowsFor = Field("both", description="items, or users: the graph makes the others of them (lightgcn)")
+    rows_for: RowsFor = Field(
+        default="both", description="items, or users: the graph makes the others of them (lightgcn)"
+    )
 
 
 class Narrow(method.Method):

@@ -13,9 +13,12 @@ class Options(packing.PackedOptions):
     """Options of `one_shot`."""
 
     retrain: Literal["rewind", "finetune", "none"] = Field(
-        "rewind", description="after the cut: train from the starting values again, train on, or deploy as it is"
+        default="rewind",
+        description="after the cut: train from the starting values again, train on, or deploy as it is",
     )
-    dense_epochs: int | None = Field(None, ge=1, description="epochs of the dense table; training.epochs if not given")
+    dense_epochs: int | None = Field(
+        default=None, ge=1, description="epochs of the dense table; training.epochs if not given"
+    )
 
 
 class OneShot(method.Method):

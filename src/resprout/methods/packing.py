@@ -17,7 +17,7 @@ class PackedOptions(method.Options):
     """Options of a method that deploys packed tables."""
 
     precision: Literal["float32", "float16", "int8"] = Field(
-        "float32",
+        default="float32",
         description="of the deployed slots, which are trained in float32: 4, 2 or 1 bytes, and for int8 4 bytes a row; "
         "a budget in bytes then has more slots",
     )

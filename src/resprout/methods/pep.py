@@ -14,11 +14,19 @@ from resprout.tables.thresholded import ThresholdedTable
 class Options(packing.PackedOptions):
     """Options of `pep`."""
 
-    thresholds: Literal["table", "row", "column"] = Field("table", description="what has a threshold of its own")
-    threshold_start: float = Field(-10.0, description="s at the start; the threshold is sigmoid(s)")
-    pull: float = Field(5e-5, ge=0, description="weight of s^2 / 2 in the loss: it raises the threshold towards a half")
-    search_epochs: int | None = Field(None, ge=1, description="epochs of the search; training.epochs if not given")
-    reinit: bool = Field(False, description="train again from other starting values, not from those of the search")
+    thresholds: Literal["table", "row", "column"] = Field(
+        default="table", description="what has a threshold of its own"
+    )
+    threshold_start: float = Field(default=-10.0, description="s at the start; the threshold is sigmoid(s)")
+    pull: float = Field(
+        default=5e-5, ge=0, description="weight of s^2 / 2 in the loss: it raises the threshold towards a half"
+    )
+    search_epochs: int | None = Field(
+        default=None, ge=1, description="epochs of the search; training.epochs if not given"
+    )
+    reinit: bool = Field(
+        default=False, description="train again from other starting values, not from those of the search"
+    )
 
 
 class PEP(method.Method):

@@ -32,11 +32,13 @@ class Options(method.Options):
     """Options of `quantised`."""
 
     precision: Precision = Field(
-        "int8",
+        default="int8",
         description="int8: a byte a weight, 4 a row; float16: 2 bytes a weight; bits4: 4 bits, a byte a row; planes: "
         "all columns, turned so that the first ones tell most, which get most bits (mf, lightgcn, ultragcn)",
     )
-    rows_for: RowsFor = Field("both", description="items, or users: the graph makes the others of them (lightgcn)")
+    rows_for: RowsFor = Field(
+        default="both", description="items, or users: the graph makes the others of them (lightgcn)"
+    )
 
 
 class Quantised(method.Method):

@@ -12,7 +12,7 @@ from resprout.methods.method import Allowance, Stage, first_left
 class Options(packing.PackedOptions):
     """Options of `random`."""
 
-    scale_start: bool = Field(False, description="starting values times 1/sqrt(density)")
+    scale_start: bool = Field(default=False, description="starting values times 1/sqrt(density)")
 
 
 class Random(method.Method):

@@ -46,21 +46,24 @@ class Options(method.Options):
     """Options of `resprout`."""
 
     precision: Literal["auto"] | Precision = Field(
-        "auto",
+        default="auto",
         description="of the weights, in training too, as for `quantised`; auto: what weighs columns against bits best, "
         "and, where bytes of training count, float16 or int8",
     )
     round_at: float | None = Field(
-        None,
+        default=None,
         ge=0,
         le=1,
         description="of 1 to 6 bits: share of the steps after which training reads rounded ones; if not given all do",
     )
     turn_until: float = Field(
-        0.8, ge=0, le=1, description="of planes: share of the steps until which tables are turned, and not read rounded"
+        default=0.8,
+        ge=0,
+        le=1,
+        description="of planes: share of the steps until which tables are turned, and not read rounded",
     )
     rows_for: RowsFor | None = Field(
-        None,
+        default=None,
         description="who has rows: both, or users or items alone, which have more columns then, and of which the graph "
         "makes the others (lightgcn); if not given, what is worth most",
     )

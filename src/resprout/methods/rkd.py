@@ -21,17 +21,23 @@ from resprout.tables.table import Table
 class TeacherOptions(method.Options):
     """Options of a method with a teacher."""
 
-    teacher_epochs: int | None = Field(None, ge=1, description="epochs of the teacher; training.epochs if not given")
+    teacher_epochs: int | None = Field(
+        default=None, ge=1, description="epochs of the teacher; training.epochs if not given"
+    )
 
 
 class Options(TeacherOptions):
     """Options of `rkd`."""
 
-    weight: float = Field(1.0, ge=0, description="weight of the distillation loss (alpha)")
-    items: int = Field(10, ge=1, description="best items of the teacher for each user, those of training left out (K)")
-    spread: float = Field(1.0, gt=0, description="weights of positions fall as exp(-r / spread) (lambda)")
-    sharpness: float = Field(0.1, gt=0, description="how soon an item that the student ranks too low counts fully (mu)")
-    samples: int = Field(100, ge=1, description="random items by which the student's rank is estimated")
+    weight: float = Field(default=1.0, ge=0, description="weight of the distillation loss (alpha)")
+    items: int = Field(
+        default=10, ge=1, description="best items of the teacher for each user, those of training left out (K)"
+    )
+    spread: float = Field(default=1.0, gt=0, description="weights of positions fall as exp(-r / spread) (lambda)")
+    sharpness: float = Field(
+        default=0.1, gt=0, description="how soon an item that the student ranks too low counts fully (mu)"
+    )
+    samples: int = Field(default=100, ge=1, description="random items by which the student's rank is estimated")
 
 
 class RKD(method.Method):

@@ -24,8 +24,10 @@ _EPSILON = 1e-5
 class SearchOptions(method.Options):
     """Options of a method that searches for sizes."""
 
-    search_epochs: int | None = Field(None, ge=1, description="epochs of the search; training.epochs if not given")
-    scale_start: bool = Field(False, description="starting values of the final training times 1/sqrt(density)")
+    search_epochs: int | None = Field(
+        default=None, ge=1, description="epochs of the search; training.epochs if not given"
+    )
+    scale_start: bool = Field(default=False, description="starting values of the final training times 1/sqrt(density)")
 
 
 def search_then_train(

@@ -25,14 +25,17 @@ class Options(TeacherOptions):
     """Options of `tkd`."""
 
     topology: Literal["full", "hierarchical"] = Field(
-        "full", description="angles of all pairs (FTD), or inside of groups that are learnt (HTD), for small students"
+        default="full",
+        description="angles of all pairs (FTD), or inside of groups that are learnt (HTD), for small students",
     )
-    weight: float = Field(2.0, ge=0, description="weight of the distillation loss, a mean over pairs (lambda)")
+    weight: float = Field(default=2.0, ge=0, description="weight of the distillation loss, a mean over pairs (lambda)")
     entities: int = Field(
-        1024, ge=2, description="users and items of a batch that are compared, drawn if there are more"
+        default=1024, ge=2, description="users and items of a batch that are compared, drawn if there are more"
     )
-    groups: int = Field(30, ge=1, description="hierarchical: groups of users, and of items (K)")
-    angles: float = Field(0.5, ge=0, le=1, description="hierarchical: share of angles, the rest is of groups (alpha)")
+    groups: int = Field(default=30, ge=1, description="hierarchical: groups of users, and of items (K)")
+    angles: float = Field(
+        default=0.5, ge=0, le=1, description="hierarchical: share of angles, the rest is of groups (alpha)"
+    )
 
 
 class TKD(method.Method):

@@ -13,7 +13,8 @@ class Options(lottery.Options):
     """Options of `without_rewinding`."""
 
     mode: Literal["reinit", "continue"] = Field(
-        "reinit", description="each round starts with values of its own (the authors' code), or with those of the last"
+        default="reinit",
+        description="each round starts with values of its own (the authors' code), or with those of the last",
     )
 
 

@@ -27,28 +27,37 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    seed: int = Field(0, ge=0, description="everything random in the run follows from it")
-    epochs: int = Field(100, ge=1, description="epochs at most")
-    batch_size: int = Field(2048, ge=1, description="triplets a step, or users where a model reads whole histories")
+    seed: int = Field(default=0, ge=0, description="everything random in the run follows from it")
+    epochs: int = Field(default=100, ge=1, description="epochs at most")
+    batch_size: int = Field(
+        default=2048, ge=1, description="triplets a step, or users where a model reads whole histories"
+    )
     sampling: Literal["user", "interaction"] = Field(
-        "interaction", description="interaction: each once an epoch; user: users uniformly, then one of their items"
+        default="interaction",
+        description="interaction: each once an epoch; user: users uniformly, then one of their items",
     )
-    learning_rate: float = Field(1e-2, gt=0, description="Adam's step size at the start")
+    learning_rate: float = Field(default=1e-2, gt=0, description="Adam's step size at the start")
     network_rate: float | None = Field(
-        None, gt=0, description="that of weights outside of the tables, where it differs; it falls alike"
+        default=None, gt=0, description="that of weights outside of the tables, where it differs; it falls alike"
     )
-    decay: Decay = Field("cosine", description="how the learning rate falls")
-    final_rate: float = Field(0.01, ge=0, le=1, description="share of the learning rate that is left at the end")
-    beta_1: float = Field(0.9, ge=0, lt=1, description="Adam's decay of the first moment")
-    beta_2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the second moment")
-    epsilon: float = Field(1e-8, gt=0, description="Adam's guard against division by zero")
-    evaluate_every: int = Field(1, ge=1, description="epochs between two evaluations on validation data")
-    patience: int = Field(10, ge=0, description="evaluations without improvement before training stops; 0: never stop")
-    monitor: str = Field("recall@20", pattern="^[a-z_]+@[1-9][0-9]*$", description="validation metric that chooses")
+    decay: Decay = Field(default="cosine", description="how the learning rate falls")
+    final_rate: float = Field(
+        default=0.01, ge=0, le=1, description="share of the learning rate that is left at the end"
+    )
+    beta_1: float = Field(default=0.9, ge=0, lt=1, description="Adam's decay of the first moment")
+    beta_2: float = Field(default=0.999, ge=0, lt=1, description="Adam's decay of the second moment")
+    epsilon: float = Field(default=1e-8, gt=0, description="Adam's guard against division by zero")
+    evaluate_every: int = Field(default=1, ge=1, description="epochs between two evaluations on validation data")
+    patience: int = Field(
+        default=10, ge=0, description="evaluations without improvement before training stops; 0: never stop"
+    )
+    monitor: str = Field(
+        default="recall@20", pattern="^[a-z_]+@[1-9][0-9]*$", description="validation metric that chooses"
+    )
     refit: bool = Field(
-        False, description="then train once more on train and validation data, for the chosen number of epochs"
+        default=False, description="then train once more on train and validation data, for the chosen number of epochs"
     )
-    backend: str | None = Field(None, description="kernel backend; the fastest one if not given")
+    backend: str | None = Field(default=None, description="kernel backend; the fastest one if not given")
 
 
 class EvaluationSettings(BaseModel):
@@ -56,14 +65,16 @@ class EvaluationSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cutoffs: tuple[int, ...] = Field((10, 20, 50), min_length=1, description="list lengths K of the metrics")
+    cutoffs: tuple[int, ...] = Field(default=(10, 20, 50), min_length=1, description="list lengths K of the metrics")
     protocol: Literal["full", "sampled"] = Field(
-        "full",
+        default="full",
         description="full: all items are ranked; sampled: each held-out item among random ones (NCF), never comparable "
         "with the other: its metrics are sampled_hr and sampled_ndcg",
     )
-    sampled_negatives: int = Field(99, ge=1, description="how many random ones")
-    test: bool = Field(True, description="test data are read at the end; false for trials, which validation data judge")
+    sampled_negatives: int = Field(default=99, ge=1, description="how many random ones")
+    test: bool = Field(
+        default=True, description="test data are read at the end; false for trials, which validation data judge"
+    )
 
     @property
     def section(self) -> dict[str, Any]:
@@ -223,9 +234,9 @@ def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
 class _BudgetSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    limit: str | None = Field(None, description="share of the dense weights like 20%, or bytes like 8MB")
+    limit: str | None = Field(default=None, description="share of the dense weights like 20%, or bytes like 8MB")
     of: Of = Field(
-        "deployed",
+        default="deployed",
         description="what bytes are counted: those of the deployed tables, or those of tables and moments in training",
     )
 
