@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from resprout.artifact.format import load_model
 from resprout.data import Split
 from resprout.errors import BudgetExceeded, RunError, SettingsError, TrainingError
 from resprout.serving.recommender import model_of
-from resprout.training import run
+from resprout.training import checkpoint, run
 from resprout.training.checkpoint import Checkpoints
 from resprout.training.observers import Observer
 from resprout.training.prepare import load_dataset, measure
@@ -71,6 +72,25 @@ def test_a_stop_beside_a_checkpoint_loses_no_record(settings, tmp_path, monkeypa
     with pytest.raises(Stop):
         run.start(chosen, tmp_path / "halves", Observer())
     monkeypatch.setattr(Checkpoints, "save", save)
+    run.resume(tmp_path / "halves", Observer())
+    assert files_of(tmp_path / "halves") == files_of(tmp_path / "whole")
+
+
+def test_checkpoints_that_cost_more_than_epochs_are_fewer(settings, tmp_path, monkeypatch):
+    chosen = settings("dsl", "training.evaluate_every=6")
+    run.start(chosen, tmp_path / "whole", Observer())
+    write, written = checkpoint.write_tensors, []
+
+    def slowly(path, arrays, about):
+        time.sleep(0.11)
+        written.append(path.name)
+        write(path, arrays, about)
+
+    monkeypatch.setattr(checkpoint, "write_tensors", slowly)
+    monkeypatch.setattr(checkpoint, "_SHARE", 1e-6)  # however slow the machine: the next one in days
+    with pytest.raises(Stop):
+        run.start(chosen, tmp_path / "halves", StopAt(19))
+    assert written == ["last.safetensors"]
     run.resume(tmp_path / "halves", Observer())
     assert files_of(tmp_path / "halves") == files_of(tmp_path / "whole")
 

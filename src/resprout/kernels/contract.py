@@ -83,7 +83,7 @@ _WORD = 4
 
 
 def bit_rows(planes: NDArray[np.uint8], codes: NDArray[np.uint8], bits: NDArray[np.uint8], spread: F32) -> BitRows:
-    """Rows whose columns have so many bits each, 0 to 8, never more than the column before.
+    """Rows whose columns have so many bits each, 0 to 8, never more than the column before; the first one has some.
 
     spread: float32 `[width]`, the standard deviations of columns that levels are made for; `BIT_SCALES` times it for
     the weights of a single row.

@@ -1,4 +1,5 @@
-"""Where a training stands, on disk after every epoch: one file, replaced in one piece.
+"""Where a training stands, on disk after every epoch, or after several short ones of a large model: one file,
+replaced in one piece.
 
 `checkpoint/last.safetensors` has tables and network with their moments and, as metadata, what is done, progress and the
 method's state; `checkpoint/PHASE.STAGE.safetensors` the deployed parts of a stage's best epoch so far, and of what it
@@ -7,6 +8,7 @@ again and writes the same file.
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +26,8 @@ from resprout.training.optimizer import Optimizer
 FORMAT = "resprout-checkpoint-2"
 # no table's name has a slash
 _NETWORK, _METHOD, _MOMENTS = "network/", "method/", "moments/"
+# of the time, at most; but 0.1 s are always there
+_SHARE, _CHEAP = 1 / 20, 0.1
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,24 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._last = folder, folder / "last.safetensors"
+        self._cost = self._written_at = 0.0
+
+    def is_due(self) -> bool:
+        """Whether so much was trained since the last one that another takes a twentieth of the time at most.
+
+        Several hundred megabytes take longer to write than some epochs take to train, a tenth of the time. A kill costs
+        the epochs since the last one, which are trained again to the same bits.
+        """
+        return self._cost <= max(_CHEAP, _SHARE * (time.perf_counter() - self._written_at))
 
     def save(self, about: Checkpoint, model: Backbone, optimizer: Optimizer, hooks: Hooks) -> None:
         """Writes the state after an epoch."""
+        begun = time.perf_counter()
         tables, network = _arrays(model.tables, training=True), _prefixed(_NETWORK, model.network_arrays())
         moments, own = _prefixed(_MOMENTS, optimizer.arrays()), _prefixed(_METHOD, weights_of(hooks.network))
         self._write_last(about, tables | network | own | moments)
+        self._written_at = time.perf_counter()
+        self._cost = self._written_at - begun
 
     def begin_next(self, about: Checkpoint) -> None:
         """Writes that a part is done, and nothing of the next begun."""

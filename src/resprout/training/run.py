@@ -191,7 +191,8 @@ class _Run:
             _check_training_bytes(self.settings, self.allowance, stage, held)
             if is_best:
                 self.checkpoints.save_model(part, model)
-            self.checkpoints.save(Checkpoint(at.done, progress, hooks.state()), model, optimizer, hooks)
+            if is_best or self.checkpoints.is_due():
+                self.checkpoints.save(Checkpoint(at.done, progress, hooks.state()), model, optimizer, hooks)
 
         look = (lambda: self._evaluate(model, of="validation")) if looks else None
         batches, horizon = self._batches(model), self._horizon(stage)

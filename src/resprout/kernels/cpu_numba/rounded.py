@@ -5,9 +5,10 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from resprout.kernels.contract import BIT_SCALES, BIT_STEPS, F32, BitRows, HalfRows, Int8Rows, RowStep, bits_of
+from resprout.kernels.contract import BIT_SCALES, BIT_STEPS, F32, BitRows, HalfRows, Int8Rows, RowStep
 
 _ROWS_PER_TASK = 64
+_BIT_STEPS = np.array(BIT_STEPS, np.float32)
 
 
 def update_int8(rows: Int8Rows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
@@ -23,21 +24,13 @@ def update_half(rows: HalfRows, moments: F32, first: int, gradients: F32, step: 
 def update_bits(rows: BitRows, unrounded: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
     """See `contract.Backend.update_bits`."""
     _update_bits(
-        rows.planes, rows.codes, _columns(rows), rows.starts, unrounded.bits, moments, first, gradients, *_numbers(step)
+        rows.planes, rows.codes, rows.starts, rows.steps, unrounded.bits, moments, first, gradients, *_numbers(step)
     )
 
 
 def round_bits(values: F32, first: int, rows: BitRows) -> None:
     """See `contract.Backend.round_bits`."""
-    _round_bits(values, first, rows.planes, rows.codes, _columns(rows), rows.starts)
-
-
-def _columns(rows: BitRows) -> tuple[np.ndarray, F32, F32]:
-    """Bits of each column that has some, the distance of its levels, and its spread."""
-    bits = bits_of(rows)
-    bits = bits[: np.count_nonzero(bits)]
-    distances = 2 * rows.steps[: len(bits)]
-    return bits, distances, distances / np.array(BIT_STEPS, np.float32)[bits - 1]
+    _round_bits(values, first, rows.planes, rows.codes, rows.starts, rows.steps)
 
 
 def _numbers(step: RowStep) -> tuple[np.float32, np.float32, np.float32, np.float32, np.float32, np.uint32]:
@@ -162,6 +155,19 @@ def _update_half(
 
 
 @njit(inline="always")
+def _columns(starts: np.ndarray, steps: F32) -> tuple[np.ndarray, F32, F32]:
+    """Bits of each column that has some, the distance of its levels, and its spread."""
+    live = starts[1]
+    bits, distances, spread = np.zeros(live, np.uint8), np.empty(live, np.float32), np.empty(live, np.float32)
+    for plane in range(starts.size - 1):
+        bits[: starts[plane + 1] - starts[plane]] += np.uint8(1)
+    for k in range(live):
+        distances[k] = np.float32(2) * steps[k]
+        spread[k] = distances[k] / _BIT_STEPS[bits[k] - 1]
+    return bits, distances, spread
+
+
+@njit(inline="always")
 def _round_row(
     values: F32, planes: np.ndarray, columns: tuple[np.ndarray, F32, F32], starts: np.ndarray, scaled: F32,
     words: np.ndarray,
@@ -201,11 +207,8 @@ def _round_row(
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def _round_bits(
-    values: F32, first: int, planes: np.ndarray, codes: np.ndarray, columns: tuple[np.ndarray, F32, F32],
-    starts: np.ndarray,
-) -> None:  # fmt: skip
-    rows = len(values)
+def _round_bits(values: F32, first: int, planes: np.ndarray, codes: np.ndarray, starts: np.ndarray, steps: F32) -> None:
+    rows, columns = len(values), _columns(starts, steps)
     for part in prange(-(-rows // _ROWS_PER_TASK)):
         scaled = np.empty(columns[0].size, np.float32)
         words = np.zeros(-(-columns[0].size // 8), np.uint64)
@@ -215,11 +218,11 @@ def _round_bits(
 
 @njit(parallel=True, cache=True, error_model="numpy")
 def _update_bits(
-    planes: np.ndarray, codes: np.ndarray, columns: tuple[np.ndarray, F32, F32], starts: np.ndarray, bits: np.ndarray,
-    moments: F32, first: int, gradients: F32, rate: np.float32, root: np.float32, beta: np.float32, other: np.float32,
-    epsilon: np.float32, key: np.uint32,
+    planes: np.ndarray, codes: np.ndarray, starts: np.ndarray, steps: F32, bits: np.ndarray, moments: F32, first: int,
+    gradients: F32, rate: np.float32, root: np.float32, beta: np.float32, other: np.float32, epsilon: np.float32,
+    key: np.uint32,
 ) -> None:  # fmt: skip
-    rows, width = gradients.shape
+    (rows, width), columns = gradients.shape, _columns(starts, steps)
     for part in prange(-(-rows // _ROWS_PER_TASK)):
         updated = np.empty(width, np.float32)
         scaled = np.empty(columns[0].size, np.float32)
