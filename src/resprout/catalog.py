@@ -49,7 +49,7 @@ def unknown(key: str, value: str, valid: Iterable[str]) -> SettingsError:
     valid = sorted(valid)
     close = difflib.get_close_matches(value, valid, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return SettingsError(f"{key}: unknown {value!r}{hint}; valid are: {', '.join(valid)}")
+    return SettingsError(f"{key}: unknown {value!r}{hint}; valid are: {', '.join(valid) or 'none'}")
 
 
 def _names(folder: str) -> list[str]:

@@ -88,7 +88,7 @@ def test_a_run_that_fails_makes_exit_code_1_and_the_others_go_on(resprout, study
 
 def test_fit_budget_walks_a_curve_and_takes_up_what_is_there(resprout, books_csv, tmp_path):
     out, small = tmp_path / "out", ("--epochs", "2", "--set", "backbone.width=8", "--lowest", "80")
-    command = ("fit-budget", "--data", books_csv, "--method", "random", "--margin", "90%", *small, "--out", out)
+    command = ("fit-budget", "--data", books_csv, "--method", "dsl", "--margin", "90%", *small, "--out", out)
     done = resprout(*command)
     assert done.exit_code == 0, done.output
     assert done.stdout.rstrip().endswith("smallest budget within 90% of dense: 80%")

@@ -19,9 +19,9 @@ SHAPES = (Shape("user", 30, 10), Shape("item", 20, 10))
 IDS = np.arange(20, dtype=np.int32)
 
 
-def tables_and_hooks(options):
+def tables_and_hooks(options, budget="40%"):
     method = DSL(options)
-    stage = method.next_stage((), Allowance(SHAPES, Budget.parse("40%")))
+    stage = method.next_stage((), Allowance(SHAPES, Budget.parse(budget)))
     start, backend = Start("normal", 0.1, 0), choose().backend
     tables = build_tables(SHAPES, stage.storage, stage.slots, start, False, backend, mask=stage.mask)
     return tables, method.hooks(stage)
@@ -152,6 +152,15 @@ def test_nowhere_to_grow_is_refused(scope):
     moment = Moment(0, 1, 100, 0, SimpleNamespace(tables=tables), backward)
     with pytest.raises(SettingsError, match="nowhere to grow: no weight without a slot has a gradient"):
         hooks.after_update(moment)
+
+
+@pytest.mark.parametrize("scope", ["table", "joint"])
+def test_with_all_weights_nothing_moves(scope):
+    tables, hooks = tables_and_hooks(Options(regrow_every=1, scope=scope), "100%")
+    before = masks(tables)
+    after_step(hooks, tables, 1)
+    assert not changed(before, masks(tables))
+    assert hooks.state() == {"moved_slots": 0}
 
 
 @pytest.mark.parametrize(("kind", "values"), [

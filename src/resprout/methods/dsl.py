@@ -172,7 +172,12 @@ def _slotted(tables: Mapping[str, Table]) -> dict[str, SlotTable]:
 
 
 def _check_growth(tables: Sequence[SlotTable]) -> None:
-    """Raises SettingsError where no position of any table without a slot has a gradient: no mask would ever move."""
+    """Raises SettingsError where no position of any table without a slot has a gradient: no mask would ever move.
+
+    Tables of slots alone have nothing to move, and are what a budget of 100 % asks for.
+    """
+    if all(table.slots == table.shape.weights for table in tables):
+        return
     for table in tables:
         mask = table.mask
         for first, block in table.gradient_blocks():

@@ -150,9 +150,9 @@ def resolve(values: Mapping[str, Any]) -> Settings:
         training=_validated("training", TrainingSettings, {**backbone_class.training, **values.get("training", {})}),
         evaluation=_validated("evaluation", EvaluationSettings, values.get("evaluation", {})),
         backbone_name=names["backbone"],
-        backbone=_validated("backbone", backbone_options, named["backbone"]),
+        backbone=_validated("backbone", backbone_options, named["backbone"], names["backbone"]),
         method_name=names["method"],
-        method=_validated("method", method_options, named["method"]),
+        method=_validated("method", method_options, named["method"], names["method"]),
         budget=None if budget.limit is None else Budget.parse(budget.limit, budget.of),
         stages=values.get("stages", {}),
     )
@@ -248,10 +248,11 @@ def _budget_section(budget: Budget) -> dict[str, str]:
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def _validated(section: str, model: type[Model], content: Mapping[str, Any]) -> Model:
+def _validated(section: str, model: type[Model], content: Mapping[str, Any], chosen: str = "") -> Model:
+    """The section as a model; its options are those of `chosen`, where there is a choice."""
     for key in content:
         if key not in model.model_fields:
-            raise catalog.unknown(section, key, model.model_fields)
+            raise catalog.unknown(f"{section} {chosen!r}" if chosen else section, key, model.model_fields)
     try:
         return model(**content)
     except ValidationError as error:
