@@ -71,3 +71,17 @@ def test_what_else_tells_groups_apart_is_in_their_labels(outcomes):
         "dsl, 50%, learning_rate 0.2",
     ]
     assert panel.label(panel.groups[1], budget=False, without="training.learning_rate") == "dsl"
+
+
+def test_neighbours_of_one_method_are_in_the_order_of_their_budgets(outcomes):
+    walked = [("dsl", "100%"), ("dsl", "2%"), ("dsl", "14.1%"), ("dense", None), ("dsl", "9MB"), ("dsl", "10MB")]
+    (panel,) = panels_of(outcomes(*(("one", "mf", 8, method, budget, 0.1) for method, budget in walked)))
+    labels = [panel.label(group) for group in panel.groups]
+    assert labels == ["dsl, 100%", "dsl, 14.1%", "dsl, 2%", "dense", "dsl, 10MB", "dsl, 9MB"]
+
+
+def test_groups_of_one_budget_stay_as_they_come(outcomes):
+    runs = [("one", "mf", 8, "dsl", budget, rate) for rate in (0.2, 0.1) for budget in ("20%", "50%")]
+    (panel,) = panels_of(outcomes(*runs))
+    values = [(group.point["budget.limit"], group.point["training.learning_rate"]) for group in panel.groups]
+    assert values == [("50%", 0.2), ("50%", 0.1), ("20%", 0.2), ("20%", 0.1)]

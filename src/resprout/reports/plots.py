@@ -159,12 +159,13 @@ def _legend(all_axes: Sequence[Any]) -> None:
 
 
 def _log_axis(axes: Any, along: str) -> None:
-    """With ticks at 1, 2 and 5 that say "200 k", or along y 0.2, and not powers of ten."""
-    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
+    """With ticks at 1, 2 and 5, or a few even ones, that say "200 k", or along y 0.2, and not powers of ten."""
+    from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
     axis = getattr(axes, f"{along}axis")
     getattr(axes, f"set_{along}scale")("log")
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    least, most = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if most > 4 * least else MaxNLocator(4))
     axis.set_major_formatter(EngFormatter() if along == "x" else StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
 

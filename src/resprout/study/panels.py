@@ -1,10 +1,13 @@
 """Runs that can be compared: those of one model on one task; a study of several has a panel for each."""
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
+from resprout.budget import Budget
 from resprout.study.results import Group, Outcome, groups_of, telling
 
 _TASK = ("data.", "filter.", "split.", "evaluation.", "training.monitor", "backbone.name")
@@ -79,4 +82,27 @@ def _panel(outcomes: Sequence[Outcome], keys: Sequence[str]) -> Panel:
     ]
     title = ", ".join([_name(first), *told])
     monitor = first.run.settings().training.monitor
-    return Panel(title, monitor, groups_of(outcomes))
+    return Panel(title, monitor, _by_budget(groups_of(outcomes)))
+
+
+def _by_budget(groups: Sequence[Group]) -> list[Group]:
+    """As they come, but neighbours of one method by their budget, the largest first, where all are shares, or bytes.
+
+    A search for a budget has tried them in another order.
+    """
+    ordered: list[Group] = []
+    for (_, unit), alike in itertools.groupby(groups, _method_and_unit):
+        neighbours = list(alike)
+        ordered += sorted(neighbours, key=_amount, reverse=True) if unit else neighbours
+    return ordered
+
+
+def _method_and_unit(group: Group) -> tuple[str, str]:
+    result = group.runs[0].result
+    limit = result["budget"]["limit"]
+    return result["method"], limit[-1] if limit else ""
+
+
+def _amount(group: Group) -> Fraction:
+    budget = Budget.parse(group.runs[0].result["budget"]["limit"])
+    return Fraction(budget.size or 0) if budget.share is None else budget.share
