@@ -98,8 +98,14 @@ def test_part_of_what_is_tried(study_file):
     ("grids", "message"),
     [
         ("", "grid: field required"),
-        ('[[grid]]\nsets = { "training.seed" = 1 }', r"grid\.0\.sets: extra inputs are not permitted"),
-        ('[[grid]]\naxes = { "training.seed" = 1 }', r"grid\.0\.axes\.training\.seed: input should be a valid list"),
+        (
+            '[[grid]]\nsets = { "training.seed" = 1 }',
+            r", grid 1: unknown 'sets' \(did you mean 'set'\?\); valid are: axes, set, tried",
+        ),
+        ("[[grid]]\n[bases]", r": unknown 'bases' \(did you mean 'base'\?\); valid are: base, grid, name, quick"),
+        ("[[grid]]\n[quick]\nseeds = 1", r", quick: unknown 'seeds'; valid are: axes, base"),
+        ('[[grid]]\naxes = { "training.seed" = 1 }', r": grid 1 axes training\.seed: input should be a valid list"),
+        ("[grid]\nset = 3", r": grid: input should be a valid list"),
         (
             '[[grid]]\n[[grid]]\nset = { "training.sede" = 1 }',
             r"grid 2: training: unknown 'sede' \(did you mean",

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from resprout.api import settings_of
+from resprout.catalog import unknown
 from resprout.errors import SettingsError
 from resprout.study.planned import SEED, TEST, Choice, PlannedRun, Study, run_key
 from resprout.training.recipes import with_recipe
@@ -59,14 +61,16 @@ class StudyFile(BaseModel):
     quick: Quick = Field(default_factory=Quick)
 
 
+_FIELDS = {"grid": Grid.model_fields, "quick": Quick.model_fields}
+
+
 def read_study(path: Path, quick: bool = False) -> Study:
     """The study that a file describes, or its quick form; SettingsError that names grid and key for what is wrong."""
     content = {"name": path.stem, **read_toml(path)}
     try:
         file = StudyFile(**content)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise SettingsError(f"study {path}: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None
+        raise _refused(path, error.errors()[0]) from None
     base, other = (merged(file.base, file.quick.base), file.quick.axes) if quick else (file.base, {})
     runs: dict[str, PlannedRun] = {}
     choices: list[Choice] = []
@@ -88,6 +92,17 @@ def read_study(path: Path, quick: bool = False) -> Study:
             runs.setdefault(run.key, run)
     keys = dict.fromkeys(key for grid in file.grid for key in grid.tried)
     return Study(f"{file.name}-quick" if quick else file.name, list(runs.values()), choices, list(keys))
+
+
+def _refused(path: Path, error: ErrorDetails) -> SettingsError:
+    """What is wrong with the form of a study file; grids are counted from 1, as a reader does."""
+    *places, last = error["loc"]
+    where = " ".join(str(place + 1) if isinstance(place, int) else place for place in places)
+    if error["type"] == "extra_forbidden":
+        fields = _FIELDS[str(places[0])] if places else StudyFile.model_fields
+        return unknown(", ".join(filter(None, [f"study {path}", where])), str(last), fields)
+    key = str(last + 1) if isinstance(last, int) else last
+    return SettingsError(f"study {path}: {' '.join(filter(None, [where, key]))}: {error['msg'].lower()}")
 
 
 def _points(axes: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
