@@ -51,9 +51,22 @@ def test_bar_remembers_the_best_value():
     ("phase", "stage", "shown"),
     [("refit", "train", "refit"), ("train", "round 2", "round 2"), ("refit", "round 2", "round 2, refit")],
 )
-def test_lines_of_a_refit_are_its_last_one(capsys, phase, stage, shown):
+def test_lines_of_a_refit_are_its_first_and_its_last_one(capsys, phase, stage, shown):
     lines = Lines("recall@20")
     lines.begin(Plan(phase, stage, 3, 10, 0, 1234))
     for epoch in (1, 2, 3):
         lines.epoch(record(epoch, None, phase, stage))
-    assert capsys.readouterr().err == f"{shown} 3/3  loss 0.5000  1,234 weights  0 s left\n"
+    first, last = capsys.readouterr().err.splitlines()
+    assert first == f"{shown} 0/3  10 steps an epoch  1,234 weights"
+    assert last == f"{shown} 3/3  loss 0.5000  1,234 weights  0 s left"
+
+
+def test_lines_of_slow_epochs_between_evaluations(capsys, monkeypatch):
+    monkeypatch.setattr("resprout.cli.progress.time.perf_counter", iter(range(0, 100, 11)).__next__)
+    lines = Lines("recall@20")
+    lines.begin(Plan("train", "train", 9, 10, 2, 1234))
+    for epoch in range(3, 8):  # after 11, 22, 33, 44, 55 s
+        lines.epoch(record(epoch, None))
+    shown = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[0] for line in shown] == ["train 2/9", "train 5/9"]
+    assert shown[1].endswith("1,234 weights  44 s left")

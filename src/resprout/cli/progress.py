@@ -72,8 +72,11 @@ class Bar(Observer):
         return f"{self._title} {label(self._plan.phase, self._plan.stage)} {epoch}/{self._plan.epochs}".lstrip()
 
 
+_SILENT_S = 30
+
+
 class Lines(Observer):
-    """One plain line for each evaluated epoch and for the last one."""
+    """Plain lines: when training begins, for each evaluated epoch and the last one, and for others twice a minute."""
 
     def __init__(self, monitor: str, title: str = "") -> None:
         self._monitor, self._title = monitor, title
@@ -81,16 +84,26 @@ class Lines(Observer):
     def begin(self, plan: Plan) -> None:
         """See `Observer.begin`."""
         self._plan, self._begun = plan, time.perf_counter()
+        self._told = self._begun
+        at = f"{self._name(plan.phase, plan.stage)} {plan.first_epoch}/{plan.epochs}"
+        typer.echo(f"{at}  {plan.steps_per_epoch:,} steps an epoch  {plan.slots:,} weights", err=True)
 
     def epoch(self, record: EpochRecord) -> None:
         """See `Observer.epoch`."""
-        if not record.metrics and record.epoch < self._plan.epochs:
+        now = time.perf_counter()
+        if not record.metrics and record.epoch < self._plan.epochs and now < self._told + _SILENT_S:
             return
-        name = f"{self._title} {label(record.phase, record.stage)}".lstrip()
-        parts = [f"{name} {record.epoch}/{self._plan.epochs}", f"loss {record.loss:.4f}"]
+        self._told = now
+        parts = [
+            f"{self._name(record.phase, record.stage)} {record.epoch}/{self._plan.epochs}",
+            f"loss {record.loss:.4f}",
+        ]
         if self._monitor in record.metrics:
             parts.append(f"{self._monitor} {record.metrics[self._monitor]:.4f}" + (" best" if record.best else ""))
         done = record.epoch - self._plan.first_epoch
-        left = (time.perf_counter() - self._begun) / done * (self._plan.epochs - record.epoch)
+        left = (now - self._begun) / done * (self._plan.epochs - record.epoch)
         parts += [f"{record.slots:,} weights", f"{left:.0f} s left"]
         typer.echo("  ".join(parts), err=True)
+
+    def _name(self, phase: str, stage: str) -> str:
+        return f"{self._title} {label(phase, stage)}".lstrip()
