@@ -62,7 +62,9 @@ def test_progress_off_a_terminal_is_plain_lines_a_first_one_and_one_an_evaluated
     ended = resprout("train", "--data", books_csv, *options, "--out", tmp_path / "run")
     lines = ended.stderr.splitlines()
     assert [line.split()[:2] for line in lines] == [["train", f"{epoch}/5"] for epoch in (0, 2, 4, 5)]
-    assert all(re.search(r"loss \d\.\d{4}  recall@20 \d\.\d{4}.*  800 weights  \d+ s left$", line) for line in lines[1:])
+    assert all(
+        re.search(r"loss \d\.\d{4}  recall@20 \d\.\d{4}.*  800 weights  \d+ s left$", line) for line in lines[1:]
+    )
     assert not CONTROL.search(ended.output)
 
 

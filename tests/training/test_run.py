@@ -12,6 +12,8 @@ from resprout.artifact.files import read_tensors
 from resprout.artifact.format import load_model
 from resprout.data import Split
 from resprout.errors import BudgetExceeded, RunError, SettingsError, TrainingError
+from resprout.evaluation.evaluate import evaluate_per_user
+from resprout.rng import stream
 from resprout.serving.recommender import model_of
 from resprout.training import checkpoint, run
 from resprout.training.checkpoint import Checkpoints
@@ -267,6 +269,24 @@ def test_what_a_kill_has_left_half_written_is_removed(settings, tmp_path):
 def test_resuming_a_finished_run_gives_its_result(settings, tmp_path):
     result = run.start(settings("dense"), tmp_path / "run", Observer())
     assert run.resume(tmp_path / "run", Observer()) == result
+
+
+def test_validation_looks_at_so_many_users_at_most(settings, tmp_path):
+    chosen = settings("dsl", "evaluation.validation_users=10")
+    run.start(chosen, tmp_path / "run", Observer())
+    model = model_of(load_model(tmp_path / "run" / "model"))
+    split = Split.load(tmp_path / "run", load_dataset(chosen).interactions)
+    known = split.known("validation").histories()
+    each = evaluate_per_user(model.scorer(known), split.validation.histories(), known, (20,))
+    assert len(each.users) > 20
+    drawn = np.isin(each.users, stream(0, "validation users").choice(each.users, 10, replace=False))
+    expected = each.values["recall@20"][drawn].mean()
+    found = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert found["validation"]["recall@20"] == pytest.approx(expected)
+    assert measure(model, split, "validation", chosen.evaluation)["recall@20"] == pytest.approx(expected)
+    of_all = settings("dsl").evaluation
+    assert measure(model, split, "validation", of_all)["recall@20"] == pytest.approx(each.values["recall@20"].mean())
+    assert found["test"] == pytest.approx(measure(model, split, "test", of_all))
 
 
 def test_the_sampled_protocol_has_figures_of_its_own(settings, tmp_path):

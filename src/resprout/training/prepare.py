@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from resprout import catalog, data
 from resprout.data.histories import Histories
 from resprout.errors import SettingsError
 from resprout.evaluation.evaluate import Scorer, UserMetrics, evaluate, evaluate_per_user
 from resprout.evaluation.sampled import evaluate_sampled
+from resprout.rng import stream
 from resprout.training.loop import Metrics
 from resprout.training.settings import EvaluationSettings, Settings
 
@@ -74,8 +77,12 @@ class Ranks(Protocol):
 
 
 def measure(model: Ranks, split: data.Split, of: str, settings: EvaluationSettings) -> Metrics:
-    """Metrics on the validation or test part; what the user interacted with before that part is not ranked."""
-    held_out = _held_out(split, of)
+    """Metrics on the validation or test part; what the user interacted with before that part is not ranked.
+
+    Of the validation part, users are drawn where there are more than `settings.validation_users`, the same ones always:
+    to rank all items for all of a million users takes longer than to train on their interactions once.
+    """
+    held_out = split.test if of == "test" else _drawn(split, settings.validation_users)
     if len(held_out) == 0:
         return {}
     known = split.known(of).histories()
@@ -85,14 +92,19 @@ def measure(model: Ranks, split: data.Split, of: str, settings: EvaluationSettin
     return evaluate(model.scorer(known), held_out.histories(), known, settings.cutoffs)
 
 
-def measure_users(model: Ranks, split: data.Split, of: str, settings: EvaluationSettings) -> UserMetrics | None:
-    """Those of single users, all items ranked; None if nothing is held out."""
-    held_out = _held_out(split, of)
-    if len(held_out) == 0:
+def measure_users(model: Ranks, split: data.Split, settings: EvaluationSettings) -> UserMetrics | None:
+    """Those of single users on the test part, all items ranked; None if nothing is held out."""
+    if len(split.test) == 0:
         return None
-    known = split.known(of).histories()
-    return evaluate_per_user(model.scorer(known), held_out.histories(), known, settings.cutoffs)
+    known = split.known("test").histories()
+    return evaluate_per_user(model.scorer(known), split.test.histories(), known, settings.cutoffs)
 
 
-def _held_out(split: data.Split, of: str) -> data.Interactions:
-    return split.validation if of == "validation" else split.test
+def _drawn(split: data.Split, most: int) -> data.Interactions:
+    """The validation part of so many users at most."""
+    found = split.validation
+    users = np.unique(found.users)
+    if len(users) <= most:
+        return found
+    drawn = stream(split.seed, "validation users").choice(users, most, replace=False)
+    return found.select(np.isin(found.users, drawn))

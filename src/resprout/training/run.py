@@ -303,7 +303,7 @@ class _Run:
             return {}
         if self.settings.evaluation.protocol != "full":
             return self._evaluate(model, of="test")
-        users = measure_users(model, self.prepared.split, "test", self.settings.evaluation)
+        users = measure_users(model, self.prepared.split, self.settings.evaluation)
         if users is None:
             return {}
         self.folder.write_users(users)

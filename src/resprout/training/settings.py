@@ -75,12 +75,22 @@ class EvaluationSettings(BaseModel):
     test: bool = Field(
         default=True, description="test data are read at the end; false for trials, which validation data judge"
     )
+    validation_users: int = Field(
+        default=100_000,
+        ge=1,
+        description="users at most, drawn by the seed, whose validation data choose; test: all users",
+    )
 
     @property
     def section(self) -> dict[str, Any]:
-        """As plain values; `test` where it is false: it changes nothing that is trained, and older runs lack it."""
+        """As plain values; `test` and `validation_users` where they are not their defaults: older runs lack them."""
         section = {**self.model_dump(), "cutoffs": list(self.cutoffs)}
-        return {key: value for key, value in section.items() if key != "test" or not value}
+        fields = type(self).model_fields
+        return {
+            key: value
+            for key, value in section.items()
+            if key not in ("test", "validation_users") or value != fields[key].default
+        }
 
 
 @dataclass(frozen=True)
