@@ -129,6 +129,7 @@ def picture(name: str, title: str, blocks: Mapping[str, NDArray[np.float32]], sc
     import matplotlib as mpl
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
+    from matplotlib.ticker import StrMethodFormatter
 
     values = np.concatenate([np.abs(block[np.isfinite(block) & (block != 0)]) for block in blocks.values()])
     least, most = np.percentile(values, (5, 99)) if len(values) else (0.5, 1.0)
@@ -144,7 +145,8 @@ def picture(name: str, title: str, blocks: Mapping[str, NDArray[np.float32]], sc
             for side in ("top", "right"):
                 axes.spines[side].set_visible(True)
         all_axes[-1].set_xlabel("column")
-        figure.colorbar(drawn, ax=all_axes.tolist(), label=scale, fraction=0.04)
+        bar = figure.colorbar(drawn, ax=all_axes.tolist(), label=scale, fraction=0.04)
+        _few_ticks(bar.ax.yaxis, StrMethodFormatter("{x:g}"))
     return Plot(name, title, figure)
 
 
@@ -159,14 +161,20 @@ def _legend(all_axes: Sequence[Any]) -> None:
 
 
 def _log_axis(axes: Any, along: str) -> None:
-    """With ticks at 1, 2 and 5, or a few even ones, that say "200 k", or along y 0.2, and not powers of ten."""
-    from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+    """With ticks that say "200 k", or along y 0.2, and not powers of ten."""
+    from matplotlib.ticker import EngFormatter, StrMethodFormatter
 
-    axis = getattr(axes, f"{along}axis")
     getattr(axes, f"set_{along}scale")("log")
+    _few_ticks(getattr(axes, f"{along}axis"), EngFormatter() if along == "x" else StrMethodFormatter("{x:g}"))
+
+
+def _few_ticks(axis: Any, formatter: Any) -> None:
+    """Of a logarithmic axis: ticks at 1, 2 and 5, or, where these would be too few, even ones."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
     least, most = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if most > 4 * least else MaxNLocator(4))
-    axis.set_major_formatter(EngFormatter() if along == "x" else StrMethodFormatter("{x:g}"))
+    axis.set_major_formatter(formatter)
     axis.set_minor_formatter(NullFormatter())
 
 
