@@ -9,6 +9,9 @@ from html.parser import HTMLParser
 import pytest
 from playwright.sync_api import sync_playwright
 
+from resprout.artifact.format import load_model
+from resprout.serving.recommender import model_of
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -100,6 +103,10 @@ def test_a_run(resprout, trained, tmp_path):
     text = check(tmp_path / "report")
     for part in ("Verdict", "weights in", "Where the slots are", "rank correlation", "Cost"):
         assert part in text
+    table = model_of(load_model(trained / "model")).tables["item"]
+    filled = (table.read_range(0, table.shape.rows) != 0).mean(0)
+    told = f"Less than a tenth of the rows have weights in {(filled < 0.1).sum()} of {table.shape.width} columns."
+    assert told in text
     again = resprout("report", trained, "--out", tmp_path / "report")
     assert again.exit_code == 0
     assert check(tmp_path / "report") == text

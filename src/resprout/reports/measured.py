@@ -13,6 +13,7 @@ from resprout.backbones.backbone import Backbone
 from resprout.data import Split
 from resprout.kernels.contract import MaskedRows, PrefixRows
 from resprout.serving.recommender import model_of
+from resprout.tables.table import row_blocks
 from resprout.training.folder import RunFolder
 from resprout.training.prepare import load_dataset
 from resprout.training.settings import Settings
@@ -47,6 +48,13 @@ class Measured:
         for name, table in self.model.tables.items():
             if isinstance(table.stored, MaskedRows | PrefixRows):
                 found[name] = np.diff(table.stored.starts).astype(np.int64), self.model.degrees(name)
+        return found
+
+    def filled(self, name: str) -> NDArray[np.float64]:
+        """Of each column of a table, the share of the rows that have a weight there, `[width]`."""
+        table = self.model.tables[name]
+        blocks = (table.read_range(first, last) for first, last in row_blocks(table.shape))
+        found: NDArray[np.float64] = sum(np.count_nonzero(block, axis=0) for block in blocks) / table.shape.rows
         return found
 
     def rows(self, name: str, ids: NDArray[Any]) -> NDArray[np.float32]:

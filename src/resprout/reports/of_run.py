@@ -165,8 +165,10 @@ def _slots(measured: Measured) -> Iterator[Section]:
         labels = group_labels(degrees, groups)
         means = [float(slots[group].mean()) for group in groups]
         rho = rank_correlation(slots, degrees)
+        filled = measured.filled(name)
         text = (
-            f"Rows of table {name!r} by their interactions; rank correlation of slots with these (Spearman): {rho:.3f}."
+            f"Rows of table {name!r} by interactions; rank correlation of slots with these (Spearman): {rho:.3f}. "
+            f"Less than a tenth of the rows have weights in {np.count_nonzero(filled < 0.1)} of {len(filled)} columns."
         )
         rows = [
             [Cell(one), Cell(f"{len(group):,}"), Cell(f"{mean:.2f}"), Cell(f"{np.std(slots[group]):.2f}")]
