@@ -85,3 +85,12 @@ def test_groups_of_one_budget_stay_as_they_come(outcomes):
     (panel,) = panels_of(outcomes(*runs))
     values = [(group.point["budget.limit"], group.point["training.learning_rate"]) for group in panel.groups]
     assert values == [("50%", 0.2), ("50%", 0.1), ("20%", 0.2), ("20%", 0.1)]
+
+
+def test_a_label_leaves_out_what_all_groups_of_its_method_have(outcomes):
+    runs = [("one", "mf", 8, "dsl", "50%", rate) for rate in (0.1, 0.2)]
+    (panel,) = panels_of(
+        outcomes(*runs, ("one", "mf", 8, "random", "50%", 0.1), ("one", "mf", 8, "random", "20%", 0.1))
+    )
+    labels = [panel.label(group) for group in panel.groups]
+    assert labels == ["dsl, 50%, learning_rate 0.1", "dsl, 50%, learning_rate 0.2", "random, 50%", "random, 20%"]

@@ -44,12 +44,14 @@ class Panel:
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
     def label(self, group: Group, budget: bool = True, without: str | None = None) -> str:
-        """A group in a few words: its method, budget, and what else tells it apart."""
+        """A group in a few words: its method, budget, and what else tells it apart from others of its method."""
         result = group.runs[0].result
         words = [result["method"]]
         if budget and result["budget"]["limit"]:
             words.append(result["budget"]["limit"])
-        told = [(key.rpartition(".")[2], group.point[key]) for key in self.settings if key != without]
+        alike = [other.point for other in self.groups if other.runs[0].result["method"] == result["method"]]
+        keys = [key for key in self.settings if len({str(point[key]) for point in alike}) > 1]
+        told = [(key.rpartition(".")[2], group.point[key]) for key in keys if key != without]
         return ", ".join([*words, *(f"{key} {value}" for key, value in told if value is not None)])
 
 
