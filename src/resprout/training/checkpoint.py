@@ -1,10 +1,10 @@
-"""Where a training stands, on disk after every epoch, or after several short ones of a large model: one file,
-replaced in one piece.
+"""Where a training stands, on disk after every epoch, but for short ones of a large model: one file, replaced in one
+piece.
 
 `checkpoint/last.safetensors` has tables and network with their moments and, as metadata, what is done, progress and the
 method's state; `checkpoint/PHASE.STAGE.safetensors` the deployed parts of a stage's best epoch so far, and of what it
-ended with once it is done. The best one is written first: a kill between the two costs one epoch, which is then trained
-again and writes the same file.
+ended with once it is done. Both are written after a best epoch, that one first: a kill between the two costs the epochs
+since the last checkpoint, which are then trained again and write the same file.
 """
 
 import json
