@@ -8,6 +8,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from resprout.training.observers import EpochRecord, Observer, Plan, label
 
+_SILENT_S = 30
+
 
 def watcher(monitor: str, console: Console | None = None, title: str = "") -> Observer:
     """What shows a training on stderr, with the validation metric called `monitor`, such as "recall@20".
@@ -38,7 +40,7 @@ class Bar(Observer):
             transient=True,
         )
         self._task = self._progress.add_task(
-            self._described(plan.first_epoch + 1),
+            _described(self._title, plan, plan.first_epoch + 1),
             total=plan.epochs * plan.steps_per_epoch,
             completed=plan.first_epoch * plan.steps_per_epoch,
             figures=f"{plan.slots:,} weights",
@@ -58,7 +60,7 @@ class Bar(Observer):
             self._best = max(self._best, value)
             figures += f"  {self._monitor} {value:.4f} (best {self._best:.4f})"
         if self._progress is not None:
-            following = self._described(min(record.epoch + 1, self._plan.epochs))
+            following = _described(self._title, self._plan, min(record.epoch + 1, self._plan.epochs))
             figures += f"  {record.slots:,} weights"
             self._progress.update(self._task, completed=record.step, description=following, figures=figures)
 
@@ -67,12 +69,6 @@ class Bar(Observer):
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
-
-    def _described(self, epoch: int) -> str:
-        return f"{self._title} {label(self._plan.phase, self._plan.stage)} {epoch}/{self._plan.epochs}".lstrip()
-
-
-_SILENT_S = 30
 
 
 class Lines(Observer):
@@ -85,7 +81,7 @@ class Lines(Observer):
         """See `Observer.begin`."""
         self._plan, self._begun = plan, time.perf_counter()
         self._told = self._begun
-        at = f"{self._name(plan.phase, plan.stage)} {plan.first_epoch}/{plan.epochs}"
+        at = _described(self._title, plan, plan.first_epoch)
         typer.echo(f"{at}  {plan.steps_per_epoch:,} steps an epoch  {plan.slots:,} weights", err=True)
 
     def epoch(self, record: EpochRecord) -> None:
@@ -94,10 +90,7 @@ class Lines(Observer):
         if not record.metrics and record.epoch < self._plan.epochs and now < self._told + _SILENT_S:
             return
         self._told = now
-        parts = [
-            f"{self._name(record.phase, record.stage)} {record.epoch}/{self._plan.epochs}",
-            f"loss {record.loss:.4f}",
-        ]
+        parts = [_described(self._title, self._plan, record.epoch), f"loss {record.loss:.4f}"]
         if self._monitor in record.metrics:
             parts.append(f"{self._monitor} {record.metrics[self._monitor]:.4f}" + (" best" if record.best else ""))
         done = record.epoch - self._plan.first_epoch
@@ -105,5 +98,6 @@ class Lines(Observer):
         parts += [f"{record.slots:,} weights", f"{left:.0f} s left"]
         typer.echo("  ".join(parts), err=True)
 
-    def _name(self, phase: str, stage: str) -> str:
-        return f"{self._title} {label(phase, stage)}".lstrip()
+
+def _described(title: str, plan: Plan, epoch: int) -> str:
+    return f"{title} {label(plan.phase, plan.stage)} {epoch}/{plan.epochs}".lstrip()
