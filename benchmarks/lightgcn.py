@@ -34,7 +34,7 @@ from resprout.methods.dsl import Options as DSLOptions
 from resprout.methods.dsl import Regrow
 from resprout.methods.method import Moment
 from resprout.tables.packed import PackedTable
-from resprout.tables.smoothing import NodeSmoothing
+from resprout.tables.smoothing import Between, InBfloat16, InFloat32, NodeSmoothing
 from resprout.tables.table import Table, aligned_empty
 
 WIDTH, BATCH, THREADS, ROUNDS = 64, 2048, 2, 25
@@ -58,8 +58,10 @@ def main() -> bool:
     return all([*results, regrowing(make_model(histories, 0.5), batch), state(models)])
 
 
-def make_model(histories: Histories, density: float | None) -> LightGCN:
-    return LightGCN(OPTIONS, tables_of(LightGCN, OPTIONS, histories, density), histories)
+def make_model(histories: Histories, density: float | None, between: type[Between] = InBfloat16) -> LightGCN:
+    backbone = type("LightGCN", (LightGCN,), {"between": between})
+    model: LightGCN = backbone(OPTIONS, tables_of(LightGCN, OPTIONS, histories, density), histories)
+    return model
 
 
 def write_inputs(folder: Path, dense: LightGCN, batch: Triplets) -> None:
@@ -128,11 +130,16 @@ def scipy_hop(links: Links, table: np.ndarray) -> np.ndarray:
 def steps(models: dict[float | None, LightGCN], batch: Triplets, torch_peer: Peer) -> bool:
     print(f"one training step: L=3, batch {BATCH:,}, Adam")
     steppers = {density: Stepper(model, batch) for density, model in models.items()}
-    ours = [steppers[None].step() for _ in range(4)]
+    in_float32 = Stepper(make_model(models[None].histories, None, InFloat32), batch)
+    losses = np.array([[stepper.step() for _ in range(4)] for stepper in (steppers[None], in_float32)])
     theirs = [float(torch_peer.ask("step").split()[1]) for _ in range(4)]
-    gate("losses of four dense steps and PyTorch's", largest(np.array(ours) / theirs - 1), 1e-5)
-    theirs_timer = {"PyTorch, COO and Adam": partial(torch_peer.seconds, "step")}
-    medians = alternate(step_timers(steppers) | theirs_timer, ROUNDS)
+    gate("losses of four dense steps and PyTorch's, float32 between hops", largest(losses[1] / theirs - 1), 1e-5)
+    gate("the same, bfloat16 between hops", largest(losses[0] / theirs - 1), 1e-4)
+    other_timers = {
+        "dense table, float32 between hops": partial(seconds_of, in_float32.step),
+        "PyTorch, COO and Adam": partial(torch_peer.seconds, "step"),
+    }
+    medians = alternate(step_timers(steppers) | other_timers, ROUNDS)
     torch_step, dense = medians["PyTorch, COO and Adam"], medians["dense table"]
     return all(
         [

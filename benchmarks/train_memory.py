@@ -44,16 +44,16 @@ def main() -> bool:
     kinds = {f"table: {kind}": size for kind, size in result["cost"]["table_bytes"].items()}
     kinds |= {
         "graph: links both ways, with weights": 2 * LINKS * 8 + 8 * (N_USERS + N_ITEMS),
-        "smoothing: two buffers of nodes x width": 2 * weights * 4,
+        "smoothing: two buffers of nodes x width, bfloat16": 2 * weights * 2,
         "interactions: users, items and parts": 1_027_370 * 9,
         "ranking: one block of scores and its bests": 4 * 1024 * 8192,
-        "smoothed users and items, for ranking": weights * 4,
+        "smoothed for ranking: result and one buffer, float32": 2 * weights * 4,
     }
     for kind, size in {"interpreter with imports": base, "above it": above}.items():
-        print(f"  {kind:44s} {size / 1e6:9.1f} MB")
+        print(f"  {kind:54s} {size / 1e6:9.1f} MB")
     for kind, size in kinds.items():
-        print(f"    {kind:42s} {size / 1e6:9.1f} MB")
-    print(f"    {'rest: compiled kernels, copies while reading':42s} {(above - sum(kinds.values())) / 1e6:9.1f} MB")
+        print(f"    {kind:52s} {size / 1e6:9.1f} MB")
+    print(f"    {'rest: compiled kernels, copies while reading':52s} {(above - sum(kinds.values())) / 1e6:9.1f} MB")
     block = 4 * N_USERS * N_ITEMS
     return floor("peak above imports by a users x items block", above / block, 0.1, at_least=False)
 

@@ -10,11 +10,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from resprout import catalog
 from resprout.backbones.backbone import Backbone
+from resprout.backbones.lightgcn import LightGCN
 from resprout.data.histories import Histories
 from resprout.evaluation.evaluate import evaluate
 from resprout.kernels.select import choose
 from resprout.tables.build import build_tables
 from resprout.tables.initial import Start
+from resprout.tables.smoothing import InFloat32
 from resprout.training.optimizer import Optimizer
 from resprout.training.settings import TrainingSettings
 
@@ -92,6 +94,12 @@ def storage(request):
     return request.param
 
 
+@pytest.fixture
+def unrounded(monkeypatch):
+    """Between hops of a smoothing, which are bfloat16 else: what is checked here is the formula."""
+    monkeypatch.setattr(LightGCN, "between", InFloat32)
+
+
 def test_a_checkerboard_is_learnt(name, storage):
     seen, held_out = checkerboard()
     # with less L2, free vectors learn single cells by heart
@@ -103,6 +111,7 @@ def test_a_checkerboard_is_learnt(name, storage):
     assert after > 0.95
 
 
+@pytest.mark.usefixtures("unrounded")
 def test_turning_all_tables_changes_scores_unless_it_says_that_it_does_not(name):
     seen, _ = checkerboard()
     model = make(name, seen, start="normal", start_scale=LARGE.get(name, 0.5), **QUIET.get(name, {}))
@@ -125,6 +134,7 @@ def test_turning_all_tables_changes_scores_unless_it_says_that_it_does_not(name)
     assert unchanged == model.rotation_invariant
 
 
+@pytest.mark.usefixtures("unrounded")
 def test_the_gradient_agrees_with_finite_differences(name, storage):
     seen, _ = checkerboard()
     model = make(name, seen, storage, start="normal", start_scale=LARGE.get(name, 0.5))
@@ -206,6 +216,7 @@ LOSS_OF_SCORES: dict[str, Callable[..., torch.Tensor]] = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("unrounded")
 def test_scores_for_ranking_are_those_of_the_loss(name, storage, monkeypatch):
     """Without noise and L2, the loss computed from the ranking's scores, in float64, equals the loss of the batch."""
     seen, _ = checkerboard()
@@ -220,6 +231,7 @@ def test_scores_for_ranking_are_those_of_the_loss(name, storage, monkeypatch):
     assert model.loss(batch).item() == pytest.approx(LOSS_OF_SCORES[name](scores, batch, model).item(), rel=1e-5)
 
 
+@pytest.mark.usefixtures("unrounded")
 def test_pair_scores_are_those_of_the_ranking_and_their_gradient_that_of_finite_differences(name, storage):
     seen, _ = checkerboard()
     model = make(name, seen, storage, start="normal", start_scale=LARGE.get(name, 0.5))
@@ -236,6 +248,7 @@ def test_pair_scores_are_those_of_the_ranking_and_their_gradient_that_of_finite_
     check_gradient(model, lambda: (model.pair_scores(users, items) * direction).sum(), name)
 
 
+@pytest.mark.usefixtures("unrounded")
 @pytest.mark.parametrize("name", ["mf", "lightgcn", *ONE_SIDED, "ultragcn"])
 def test_pair_scores_of_cosines(name, storage):
     seen, _ = checkerboard()

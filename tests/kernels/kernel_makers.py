@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from resprout.kernels.contract import (
     BIT_SCALES,
     F32,
+    U32,
+    Bfloat16Rows,
     BitRows,
     CompactRows,
     DenseRows,
@@ -35,6 +37,7 @@ KINDS = [
     "prefix",
     "int8",
     "half",
+    "bfloat16",
     "bits",
     "uneven bits",
     "packed int8",
@@ -42,7 +45,7 @@ KINDS = [
     "compact",
     "none",
 ]
-TRAINED, SERVED = KINDS[:2], KINDS[2:9]
+TRAINED, SERVED = KINDS[:2], KINDS[2:10]
 # what is only served, and what shares its code with it, is read at fewer widths: each number of blocks is compiled anew
 STORED_WIDTHS = [
     (kind, width) for kinds, widths in ((TRAINED, WIDTHS), (SERVED, (7, 40, 129))) for kind in kinds for width in widths
@@ -132,6 +135,15 @@ def few_bits(rows: int, width: int, bits: int | None, name: str = "") -> tuple[B
     return BitRows(*map(fenced, made)), table
 
 
+def words_of(upper: NDArray[np.uint16]) -> U32:
+    """Upper halves of float32 numbers `[rows, width]` as `Bfloat16Rows` has them, made column by column."""
+    rows, width = upper.shape
+    words = np.zeros((rows, -(-width // 32) * 16), np.uint32)
+    for column in range(width):
+        words[:, column // 32 * 16 + column % 16] |= upper[:, column].astype(np.uint32) << (column % 32 // 16 * 16)
+    return words
+
+
 def make_rows(kind: str, rows: int, width: int, starts: Any = np.int32, name: str = "") -> tuple[Rows, F64]:
     """Rows stored in the way called `kind`, and the same as a whole float64 table."""
     table = stream(0, "table", kind, name).standard_normal((rows, width)).astype(np.float32)
@@ -147,6 +159,10 @@ def make_rows(kind: str, rows: int, width: int, starts: Any = np.int32, name: st
         return Int8Rows(fenced(values), fenced(scales)), of_values
     if kind == "half":
         return HalfRows(fenced(halves.view(np.uint16))), halves.astype(np.float64)
+    if kind == "bfloat16":
+        upper = (table.view(np.uint32) >> 16).astype(np.uint16)
+        read = (upper.astype(np.uint32) << 16).view(np.float32)
+        return Bfloat16Rows(fenced(words_of(upper))), read.astype(np.float64)
     if kind == "bits":
         made, read = few_bits(rows, width, bits=3, name=name)
         return made, read.astype(np.float64)

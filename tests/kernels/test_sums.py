@@ -15,11 +15,21 @@ from kernel_makers import (
     make_rows,
     mask_bits,
     nothing_before,
+    words_of,
 )
 from numpy.typing import NDArray
 
 from resprout.kernels import cpu_numba
-from resprout.kernels.contract import F32, CompactRows, DenseRows, Links, NoRows, PackedRows
+from resprout.kernels.contract import (
+    F32,
+    Bfloat16Rows,
+    CompactRows,
+    DenseRows,
+    Links,
+    NoRows,
+    PackedRows,
+    bfloat16_words,
+)
 from resprout.kernels.cpu_numba.sampled_dots import _add_products
 from resprout.kernels.cpu_numba.sums import _read, _sum_chunk, even_parts
 from resprout.rng import stream
@@ -37,6 +47,19 @@ def assert_sums(out: F32, links: Links, lists: NDArray[Any] | range, source: F64
             size += np.abs(links.weights[k] * source[links.ids[k]])
         assert (np.abs(out[i] - scale * total) <= 1e-5 * abs(scale) * size).all()
     assert nothing_before(out)
+
+
+def nearest(table: F32) -> NDArray[np.uint16]:
+    """Upper halves of the nearest bfloat16 numbers, by distance; ties to the even one."""
+    bits = table.view(np.uint32)
+    down, up = (bits >> 16).astype(np.uint16), ((bits >> 16) + 1).astype(np.uint16)
+    below, above = ((half.astype(np.uint32) << 16).view(np.float32).astype(np.float64) for half in (down, up))
+    to_below, to_above = np.abs(table - below), np.abs(above - table)
+    return np.where((to_below < to_above) | ((to_below == to_above) & (down % 2 == 0)), down, up)
+
+
+def fresh_words(rows: int, width: int) -> Bfloat16Rows:
+    return Bfloat16Rows(fenced(np.full((rows, bfloat16_words(width)), 0xFFFFFFFF, np.uint32)))
 
 
 def test_known_sums(backend: ModuleType) -> None:
@@ -106,6 +129,33 @@ def test_one_very_long_list(backend: ModuleType, kind: str) -> None:
     out = fresh(LISTS, 40)
     backend.sum_links(links, 0, source, NoRows(), 1.0, out)
     assert_sums(out, links, range(LISTS), table, np.zeros((LISTS, 40)))
+
+
+@pytest.mark.parametrize(("kind", "width"), STORED_WIDTHS)
+def test_sums_in_bfloat16(backend: ModuleType, kind: str, width: int) -> None:
+    links, (source, _), (add, _) = make_links(LISTS, ROWS), make_rows(kind, ROWS, width), make_rows(kind, LISTS, width)
+    out = fresh_words(LISTS, width)
+    backend.sum_links_bfloat16(links, source, add, width, out)
+    exact = np.empty((LISTS, width), np.float32)
+    backend.sum_links(links, 0, source, add, 1.0, exact)
+    np.testing.assert_array_equal(out.words, words_of(nearest(exact)))
+    assert nothing_before(out.words)
+
+
+@pytest.mark.parametrize(("kind", "width"), STORED_WIDTHS)
+def test_rows_made_bfloat16(backend: ModuleType, kind: str, width: int) -> None:
+    source, table = make_rows(kind, ROWS, width)
+    out = fresh_words(ROWS, width)
+    backend.to_bfloat16(source, width, out)
+    np.testing.assert_array_equal(out.words, words_of(nearest(table.astype(np.float32))))
+    assert nothing_before(out.words)
+
+
+def test_ties_of_bfloat16_go_to_even(backend: ModuleType) -> None:
+    bits = np.array([[0x3F808000, 0x3F818000, 0x3F808001, 0x3F807FFF, 0xBF818000, 0x3FFFFFFF, 0x00018000]], np.uint32)
+    out = fresh_words(1, 7)
+    backend.to_bfloat16(DenseRows(fenced(bits.view(np.float32))), 7, out)
+    assert out.words[0, :7].tolist() == [0x3F80, 0x3F82, 0x3F81, 0x3F80, 0xBF82, 0x4000, 0x0002]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,7 +1,7 @@
 """LightGCN (He et al., SIGIR 2020): one table, smoothed over the graph of users and items."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,9 +15,9 @@ from resprout.data.batches import Batches, Sampling, TripletBatches, Triplets
 from resprout.data.graph import links_of_users, normalised_graph
 from resprout.data.histories import Histories
 from resprout.evaluation.evaluate import Scorer
-from resprout.kernels.contract import F32, I32, Links
+from resprout.kernels.contract import F32, I32, Links, bfloat16_words
 from resprout.tables import autograd
-from resprout.tables.smoothing import NodeSmoothing, SideSmoothing, Smoothing
+from resprout.tables.smoothing import Between, InBfloat16, InFloat32, NodeSmoothing, SideSmoothing, Smoothing
 from resprout.tables.table import Table
 
 
@@ -38,14 +38,18 @@ class LightGCN(backbone.Backbone):
     summary = "one table, smoothed over the graph of users and items"
     rotation_invariant = True
     sparse_operands = 1
+    between: ClassVar[type[Between]] = InBfloat16
+    """What hops read and leave in training, if it is shorter than float32."""
 
     def __init__(self, options: Any, tables: Mapping[str, Table], histories: Histories, seed: int = 0) -> None:
         super().__init__(options, tables, histories, seed)
         (self.table,) = tables.values()
         graph, n_users = normalised_graph(histories), histories.n_users
+        width = self.table.shape.width
+        between = self.between() if bfloat16_words(width) < width else InFloat32()
         self.smoothing: Smoothing
         if "node" in tables:
-            self.smoothing = NodeSmoothing(options.hops, Links(graph.starts, graph.neighbours, graph.weights))
+            self.smoothing = NodeSmoothing(options.hops, Links(graph.starts, graph.neighbours, graph.weights), between)
         else:
             half = len(graph.neighbours) // 2
             of_users = Links(
@@ -53,9 +57,9 @@ class LightGCN(backbone.Backbone):
             )
             of_items = Links(graph.starts[n_users:] - half, graph.neighbours[half:], graph.weights[half:])
             if "item" in tables:
-                self.smoothing = SideSmoothing(options.hops, of_users, of_items, own_first=False)
+                self.smoothing = SideSmoothing(options.hops, of_users, of_items, False, between)
             else:
-                self.smoothing = SideSmoothing(options.hops, of_items, of_users, own_first=True)
+                self.smoothing = SideSmoothing(options.hops, of_items, of_users, True, between)
 
     @staticmethod
     def shapes(options: Any, n_users: int, n_items: int) -> Sequence[Shape]:

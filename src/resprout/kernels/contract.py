@@ -20,6 +20,7 @@ MAX_WIDTH = 1024
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
+U32 = NDArray[np.uint32]
 Mask = NDArray[np.uint8] | NDArray[np.uint16]
 
 
@@ -40,6 +41,17 @@ class HalfRows(NamedTuple):
     """Rows of finite float16 numbers, stored whole: `bits` is `[rows, width]`, their bits as uint16."""
 
     bits: NDArray[np.uint16]
+
+
+class Bfloat16Rows(NamedTuple):
+    """Rows of bfloat16 numbers, the upper halves of float32 ones, two to a word.
+
+    words: uint32 `[rows, 16 for each 32 columns]`. Of each 32 columns the first 16 are in the lower halves of their
+    words and the others in the upper halves, so that a vector of words becomes two of columns and no lane moves.
+    Halves beyond the last column are 0.
+    """
+
+    words: U32
 
 
 class BitRows(NamedTuple):
@@ -107,6 +119,11 @@ def bit_rows(planes: NDArray[np.uint8], codes: NDArray[np.uint8], bits: NDArray[
         ((1 << reached) - 1).astype(np.uint16),
         np.array([0 if len(bits) % LANES else np.count_nonzero(reaches == len(bits))]),
     )
+
+
+def bfloat16_words(width: int) -> int:
+    """Words of a row of `Bfloat16Rows` with so many columns."""
+    return LANES * -(-width // (2 * LANES))
 
 
 def bits_of(rows: BitRows) -> NDArray[np.uint8]:
@@ -227,7 +244,7 @@ ScoreBlocks = Callable[[], Iterator[tuple[int, F32]]]
 """Each call yields (first row, float32 `[some rows, width]`) from a table's first row to its last, always the same."""
 
 MaskedRows = PackedRows | PackedInt8Rows | PackedHalfRows
-Rows = DenseRows | Int8Rows | HalfRows | BitRows | MaskedRows | PrefixRows | CompactRows | NoRows
+Rows = DenseRows | Int8Rows | HalfRows | Bfloat16Rows | BitRows | MaskedRows | PrefixRows | CompactRows | NoRows
 
 
 class Backend(Protocol):
@@ -239,6 +256,9 @@ class Backend(Protocol):
         out: float32 `[lists, width]`.
         """
 
+    def sum_links_bfloat16(self, links: Links, source: Rows, add: Rows, width: int, out: Bfloat16Rows) -> None:
+        """As `sum_links` of all lists, unscaled, and rounded to the nearest bfloat16 numbers (ties to even)."""
+
     def sum_links_of(self, links: Links, lists: I32, source: Rows, add: Rows, scale: float, out: F32) -> None:
         """As `sum_links`, with `r = lists[i]`; lists may repeat."""
 
@@ -247,6 +267,9 @@ class Backend(Protocol):
 
     def read_range(self, first: int, source: Rows, out: F32) -> None:
         """`out[i] = source[first + i]`."""
+
+    def to_bfloat16(self, source: Rows, width: int, out: Bfloat16Rows) -> None:
+        """`out` = as many rows of `source`, finite, rounded to the nearest bfloat16 numbers (ties to even)."""
 
     def add_range(self, first: int, source: Rows, scale: float, out: F32) -> None:
         """`out[i] += scale * source[first + i]`."""

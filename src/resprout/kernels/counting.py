@@ -14,6 +14,7 @@ from resprout.kernels.contract import (
     F32,
     I32,
     Backend,
+    Bfloat16Rows,
     BitRows,
     CompactRows,
     DenseRows,
@@ -41,6 +42,11 @@ class CountingBackend:
         self._count(links.ids[links.starts[first] : links.starts[first + len(out)]], source, out.shape[1])
         self.backend.sum_links(links, first, source, add, scale, out)
 
+    def sum_links_bfloat16(self, links: Links, source: Rows, add: Rows, width: int, out: Bfloat16Rows) -> None:
+        """See `contract.Backend.sum_links_bfloat16`."""
+        self._count(links.ids, source, width)
+        self.backend.sum_links_bfloat16(links, source, add, width, out)
+
     def sum_links_of(self, links: Links, lists: I32, source: Rows, add: Rows, scale: float, out: F32) -> None:
         """See `contract.Backend.sum_links_of`."""
         for r in lists:
@@ -53,7 +59,7 @@ class CountingBackend:
         self.backend.sampled_dots(queries, ids, source, out)
 
     def _count(self, ids: I32, source: Rows, width: int) -> None:
-        if isinstance(source, DenseRows | Int8Rows | HalfRows | BitRows):
+        if isinstance(source, DenseRows | Int8Rows | HalfRows | Bfloat16Rows | BitRows):
             self.multiply_adds += len(ids) * width
         elif isinstance(source, MaskedRows | PrefixRows):
             self.multiply_adds += int((source.starts[ids + 1] - source.starts[ids]).sum(dtype=np.int64))

@@ -1,14 +1,96 @@
-"""Graphs to smooth a table over, with the memory that the hops need."""
+"""Graphs to smooth a table over, with the memory that the hops need.
+
+While a model is trained, hops read and leave bfloat16 rows, for they take as long as the bytes that they read: the
+first one reads a copy, made of a table however it is stored, each of whose rows would else be unpacked once for each of
+its links. Sums, rows of a batch and the gradient of the table are float32, and so is all that models are evaluated and
+served by (docs/decisions/0016).
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from resprout.kernels.contract import F32, I32, Backend, CompactRows, DenseRows, Links, NoRows, Rows
+from resprout.kernels.contract import (
+    F32,
+    I32,
+    Backend,
+    Bfloat16Rows,
+    CompactRows,
+    DenseRows,
+    Links,
+    NoRows,
+    Rows,
+    bfloat16_words,
+)
 from resprout.tables.gradients import Gradient, RowGradient, SmoothedGradient
 from resprout.tables.table import aligned_empty
+
+
+class Between(ABC):
+    """Rows between hops, in memory that is lent and given back."""
+
+    def __init__(self) -> None:
+        self._free: list[NDArray[Any]] = []
+        self._lent: list[NDArray[Any]] = []
+
+    @abstractmethod
+    def begin(self, source: Rows, count: int, width: int, backend: Backend) -> Rows:
+        """What the first hop reads for the `count` rows of `source`."""
+
+    @abstractmethod
+    def hop(self, links: Links, source: Rows, add: Rows, width: int, backend: Backend) -> Rows:
+        """`add` and what links bring from `source`."""
+
+    def give_back(self, rows: Rows) -> None:
+        """Takes lent rows back, which are not read any more; others are left alone."""
+        for at, memory in enumerate(self._lent):
+            if memory is rows[0]:
+                self._free.append(self._lent.pop(at))
+                return
+
+    def _lend(self, rows: int, columns: int, kind: type[np.float32 | np.uint32]) -> NDArray[Any]:
+        shape = (rows, columns)
+        at = next((at for at, memory in enumerate(self._free) if memory.shape == shape), None)
+        memory = aligned_empty(*shape).view(kind) if at is None else self._free.pop(at)
+        self._lent.append(memory)
+        return memory
+
+
+class InFloat32(Between):
+    """As they are summed."""
+
+    def begin(self, source: Rows, count: int, width: int, backend: Backend) -> Rows:
+        """See `Between.begin`: the rows themselves."""
+        return source
+
+    def hop(self, links: Links, source: Rows, add: Rows, width: int, backend: Backend) -> Rows:
+        """See `Between.hop`."""
+        out = DenseRows(self._lend(len(links.starts) - 1, width, np.float32))
+        backend.sum_links(links, 0, source, add, 1.0, out.values)
+        return out
+
+
+class InBfloat16(Between):
+    """Rounded to eight bits and an exponent, those of the table too."""
+
+    def begin(self, source: Rows, count: int, width: int, backend: Backend) -> Rows:
+        """See `Between.begin`: a copy."""
+        out = self._rows(count, width)
+        backend.to_bfloat16(source, width, out)
+        return out
+
+    def hop(self, links: Links, source: Rows, add: Rows, width: int, backend: Backend) -> Rows:
+        """See `Between.hop`."""
+        out = self._rows(len(links.starts) - 1, width)
+        backend.sum_links_bfloat16(links, source, add, width, out)
+        return out
+
+    def _rows(self, count: int, width: int) -> Bfloat16Rows:
+        return Bfloat16Rows(self._lend(count, bfloat16_words(width), np.uint32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +98,6 @@ class Smoothing(ABC):
     """The mean of 0 to `hops` smoothings of a table over a symmetric graph (LightGCN, He et al., SIGIR 2020, eq. 8)."""
 
     hops: int
-    _buffers: list[F32] = field(default_factory=list, init=False)
 
     @property
     @abstractmethod
@@ -34,7 +115,7 @@ class Smoothing(ABC):
 
     @abstractmethod
     def all_rows(self, start: Rows, width: int, backend: Backend) -> F32:
-        """The whole smoothed table, `[nodes, width]`."""
+        """The whole smoothed table, `[nodes, width]`, unrounded."""
 
     @abstractmethod
     def gradient(self, batch: CompactRows, width: int, backend: Backend) -> Gradient:
@@ -45,29 +126,6 @@ class Smoothing(ABC):
         """The weight of each smoothing in the mean."""
         return 1 / (self.hops + 1)
 
-    def _hop(self, links: Links, source: Rows, start: Rows, width: int, backend: Backend) -> F32:
-        """`start` and what links bring from `source`, in a borrowed buffer."""
-        out = self._borrow(len(links.starts) - 1, width)
-        backend.sum_links(links, 0, source, start, 1.0, out)
-        return out
-
-    def _borrow(self, rows: int, width: int) -> F32:
-        for at, buffer in enumerate(self._buffers):
-            if buffer.shape == (rows, width):
-                return self._buffers.pop(at)
-        return aligned_empty(rows, width)
-
-    def _give_back(self, buffer: F32 | None) -> None:
-        if buffer is not None:
-            self._buffers.append(buffer)
-
-    def _giving_back(self, buffer: F32 | None) -> Callable[[], None]:
-        return lambda: self._give_back(buffer)
-
-
-def _rows(buffer: F32 | None, otherwise: Rows) -> Rows:
-    return otherwise if buffer is None else DenseRows(buffer)
-
 
 @dataclass(frozen=True, eq=False)
 class NodeSmoothing(Smoothing):
@@ -77,6 +135,7 @@ class NodeSmoothing(Smoothing):
     """
 
     links: Links
+    between: Between
 
     @property
     def nodes(self) -> int:
@@ -94,9 +153,9 @@ class NodeSmoothing(Smoothing):
         if self.hops == 0:
             backend.read_rows(ids, start, out)
             return out
-        near = self._sum(start, self.hops - 1, width, backend)
-        backend.sum_links_of(self.links, ids, _rows(near, start), start, self.scale, out)
-        self._give_back(near)
+        near = self._sum(start, width, backend)
+        backend.sum_links_of(self.links, ids, near, start, self.scale, out)
+        self.between.give_back(near)
         return out
 
     def all_rows(self, start: Rows, width: int, backend: Backend) -> F32:
@@ -105,24 +164,27 @@ class NodeSmoothing(Smoothing):
         if self.hops == 0:
             backend.read_range(0, start, out)
             return out
-        near = self._sum(start, self.hops - 1, width, backend)
-        backend.sum_links(self.links, 0, _rows(near, start), start, self.scale, out)
-        self._give_back(near)
+        other, near = aligned_empty(self.nodes, width), start
+        for left in range(self.hops - 1, 0, -1):
+            to = other if left % 2 else out  # the last one must not lie where the result goes
+            backend.sum_links(self.links, 0, near, start, 1.0, to)
+            near = DenseRows(to)
+        backend.sum_links(self.links, 0, near, start, self.scale, out)
         return out
 
     def gradient(self, batch: CompactRows, width: int, backend: Backend) -> Gradient:
         """See `Smoothing.gradient`."""
         if self.hops == 0:
             return RowGradient(batch, backend)
-        near = self._sum(batch, self.hops - 1, width, backend)
-        return SmoothedGradient(self.links, _rows(near, batch), batch, backend, self._giving_back(near))
+        near = self._sum(batch, width, backend)
+        return SmoothedGradient(self.links, near, batch, backend, partial(self.between.give_back, near))
 
-    def _sum(self, start: Rows, count: int, width: int, backend: Backend) -> F32 | None:
-        """The sum of 0 to `count` smoothings of `start`, in a borrowed buffer; none for a count of 0."""
-        total: F32 | None = None
-        for _ in range(count):
-            out = self._hop(self.links, _rows(total, start), start, width, backend)
-            self._give_back(total)
+    def _sum(self, start: Rows, width: int, backend: Backend) -> Rows:
+        """The sum of all smoothings of `start` but the last."""
+        total = self.between.begin(start, self.nodes, width, backend)
+        for _ in range(self.hops - 1):
+            out = self.between.hop(self.links, total, start, width, backend)
+            self.between.give_back(total)
             total = out
         return total
 
@@ -142,6 +204,7 @@ class SideSmoothing(Smoothing):
     """Who of the others belongs to each of the side with rows."""
     own_first: bool
     """Whether the side with rows is the users."""
+    between: Between
 
     def __post_init__(self) -> None:
         assert self.hops > 0, "without a hop the others have nothing"
@@ -171,19 +234,19 @@ class SideSmoothing(Smoothing):
     def rows_of(self, start: Rows, ids: I32, width: int, backend: Backend) -> F32:
         """See `Smoothing.rows_of`."""
         out = aligned_empty(len(ids), width)
-        near = self._near(start, width, backend)
+        near = self._near(self.between, start, width, backend)
         is_own = (ids >= self.own.start) & (ids < self.own.stop)
         others, own = ids[~is_own] - np.int32(self.others.start), ids[is_own] - np.int32(self.own.start)
         of_others, of_own = aligned_empty(len(others), width), aligned_empty(len(own), width)
-        backend.sum_links_of(self.of_others, others, _rows(near, start), NoRows(), self.scale, of_others)
+        backend.sum_links_of(self.of_others, others, near, NoRows(), self.scale, of_others)
         if self.hops % 2:
-            backend.read_rows(own, _rows(near, start), of_own)
+            backend.read_rows(own, start if self.hops == 1 else near, of_own)
             of_own *= self.scale
         else:
-            far = self._hop(self.of_others, _rows(near, start), NoRows(), width, backend)
-            backend.sum_links_of(self.of_own, own, DenseRows(far), start, self.scale, of_own)
-            self._give_back(far)
-        self._give_back(near)
+            far = self.between.hop(self.of_others, near, NoRows(), width, backend)
+            backend.sum_links_of(self.of_own, own, far, start, self.scale, of_own)
+            self.between.give_back(far)
+        self.between.give_back(near)
         out[~is_own], out[is_own] = of_others, of_own
         return out
 
@@ -191,21 +254,19 @@ class SideSmoothing(Smoothing):
         """See `Smoothing.all_rows`."""
         out = aligned_empty(self.nodes, width)
         others, own = out[self.others], out[self.own]
-        near = self._near(start, width, backend)
-        backend.sum_links(self.of_others, 0, _rows(near, start), NoRows(), 1.0, others)
+        near = self._near(InFloat32(), start, width, backend)
+        backend.sum_links(self.of_others, 0, near, NoRows(), 1.0, others)
         if self.hops % 2:
-            backend.read_range(0, _rows(near, start), own)
+            backend.read_range(0, near, own)
         else:
             backend.sum_links(self.of_own, 0, DenseRows(others), start, 1.0, own)
         out *= self.scale
-        self._give_back(near)
         return out
 
     def others_by(self, links: Links, start: Rows, width: int, backend: Backend) -> F32:
         """What others with these links come to, `[lists, width]`, were they in the graph, which stays as it is."""
-        near, out = self._near(start, width, backend), aligned_empty(len(links.starts) - 1, width)
-        backend.sum_links(links, 0, _rows(near, start), NoRows(), self.scale, out)
-        self._give_back(near)
+        near, out = self._near(InFloat32(), start, width, backend), aligned_empty(len(links.starts) - 1, width)
+        backend.sum_links(links, 0, near, NoRows(), self.scale, out)
         return out
 
     def gradient(self, batch: CompactRows, width: int, backend: Backend) -> Gradient:
@@ -214,22 +275,21 @@ class SideSmoothing(Smoothing):
         of_own = CompactRows(batch.positions[self.own], batch.values)
         at_others = self.hops % 2 == 1
         begins_with = of_others if at_others else of_own
-        total: F32 | None = None
+        total = self.between.begin(begins_with, len(begins_with.positions), width, backend)
         for _ in range(self.hops - 1):
             at_others = not at_others
             links, here = (self.of_others, of_others) if at_others else (self.of_own, of_own)
-            out = self._hop(links, _rows(total, begins_with), here, width, backend)
-            self._give_back(total)
+            out = self.between.hop(links, total, here, width, backend)
+            self.between.give_back(total)
             total = out
-        behind = _rows(total, begins_with)
-        return SmoothedGradient(self.of_own, behind, of_own, backend, self._giving_back(total))
+        return SmoothedGradient(self.of_own, total, of_own, backend, partial(self.between.give_back, total))
 
-    def _near(self, start: Rows, width: int, backend: Backend) -> F32 | None:
-        """What the others' rows are sums of, all but scaled, in a borrowed buffer; none if it is the table itself."""
-        total: F32 | None = None
+    def _near(self, between: Between, start: Rows, width: int, backend: Backend) -> Rows:
+        """What the others' rows are sums of, all but scaled."""
+        total = between.begin(start, len(self.of_own.starts) - 1, width, backend)
         for _ in range((self.hops - 1) // 2):
-            others = self._hop(self.of_others, _rows(total, start), NoRows(), width, backend)
-            self._give_back(total)
-            total = self._hop(self.of_own, DenseRows(others), start, width, backend)
-            self._give_back(others)
+            others = between.hop(self.of_others, total, NoRows(), width, backend)
+            between.give_back(total)
+            total = between.hop(self.of_own, others, start, width, backend)
+            between.give_back(others)
         return total

@@ -10,7 +10,7 @@ import numpy as np
 from numba import get_num_threads, njit, prange
 from numba.extending import overload
 
-from resprout.kernels.contract import F32, I32, I64, CompactRows, DenseRows, Links, NoRows, Rows
+from resprout.kernels.contract import F32, I32, I64, U32, Bfloat16Rows, CompactRows, DenseRows, Links, NoRows, Rows
 from resprout.kernels.cpu_numba.lent import lent_rows
 from resprout.kernels.cpu_numba.passes import passes, slots_at
 from resprout.kernels.cpu_numba.vectors import sum_row
@@ -23,7 +23,12 @@ _ALL = np.zeros(0, np.int32)
 def sum_links(links: Links, first: int, source: Rows, add: Rows, scale: float, out: F32) -> None:
     """See `contract.Backend.sum_links`."""
     parts = even_parts(links.starts[first : first + len(out) + 1])
-    _sum(links, _ALL, first, parts, source, add, scale, out)
+    _sum(links, _ALL, first, parts, source, add, scale, out.shape[1], out)
+
+
+def sum_links_bfloat16(links: Links, source: Rows, add: Rows, width: int, out: Bfloat16Rows) -> None:
+    """See `contract.Backend.sum_links_bfloat16`."""
+    _sum(links, _ALL, 0, even_parts(links.starts), source, add, 1.0, width, out.words)
 
 
 def sum_links_of(links: Links, lists: I32, source: Rows, add: Rows, scale: float, out: F32) -> None:
@@ -31,17 +36,22 @@ def sum_links_of(links: Links, lists: I32, source: Rows, add: Rows, scale: float
     ends = np.zeros(len(lists) + 1, np.int64)
     np.cumsum(links.starts[lists + 1] - links.starts[lists], out=ends[1:])
     if len(lists):
-        _sum(links, lists, 0, even_parts(ends), source, add, scale, out)
+        _sum(links, lists, 0, even_parts(ends), source, add, scale, out.shape[1], out)
 
 
 def read_rows(ids: I32, source: Rows, out: F32) -> None:
     """See `contract.Backend.read_rows`."""
-    _read_chunks(ids, 0, source, out)
+    _read_chunks(ids, 0, source, out.shape[1], out)
 
 
 def read_range(first: int, source: Rows, out: F32) -> None:
     """See `contract.Backend.read_range`."""
-    _read_chunks(_ALL, first, source, out)
+    _read_chunks(_ALL, first, source, out.shape[1], out)
+
+
+def to_bfloat16(source: Rows, width: int, out: Bfloat16Rows) -> None:
+    """See `contract.Backend.to_bfloat16`."""
+    _read_chunks(_ALL, 0, source, width, out.words)
 
 
 def add_range(first: int, source: Rows, scale: float, out: F32) -> None:
@@ -67,26 +77,34 @@ def even_parts(starts: I64) -> I64:
     return parts
 
 
-def _sum(links: Links, lists: I32, first: int, parts: I64, source: Rows, add: Rows, scale: float, out: F32) -> None:
+def _sum(links: Links, lists: I32, first: int, parts: I64, source: Rows, add: Rows, scale: float, width: int,
+         out: F32 | U32) -> None:  # fmt: skip
     source, add = lent_rows(source), lent_rows(add)
     its = lists if lists.size else slice(first, first + len(out))
     near = slice(None) if lists.size else links.ids[links.starts[first] : links.starts[first + len(out)]]
-    for column, width, blocks in passes(out.shape[1]):
-        slots = slots_at(source, column, near), slots_at(add, column, its)
-        _sum_chunk(*links, lists, first, parts, source, add, *slots, np.float32(scale), out, column, width, blocks)
+    for column, columns, blocks in passes(width):
+        slots, place = (slots_at(source, column, near), slots_at(add, column, its)), (_place(column, out), column)
+        _sum_chunk(*links, lists, first, parts, source, add, *slots, np.float32(scale), out, *place, columns, blocks)
 
 
-def _read_chunks(ids: I32, first: int, source: Rows, out: F32) -> None:
+def _read_chunks(ids: I32, first: int, source: Rows, width: int, out: F32 | U32) -> None:
     source = lent_rows(source)
     its = ids if ids.size else slice(first, first + len(out))
-    for column, width, blocks in passes(out.shape[1]):
-        _read(ids, first, source, slots_at(source, column, its), out, column, width, blocks)
+    for column, columns, blocks in passes(width):
+        slots = slots_at(source, column, its)
+        _read(ids, first, source, slots, out, _place(column, out), column, columns, blocks)
+
+
+def _place(column: int, out: F32 | U32) -> int:
+    """Where the first column of a pass, a multiple of 32, lies in a row of the output."""
+    return column if out.dtype == np.float32 else column // 2
 
 
 @njit(parallel=True, cache=True)
 def _sum_chunk(
-    starts, ids, weights, lists, first, parts, source, add, source_slots, add_slots, scale, out, column, width, blocks
-):
+    starts, ids, weights, lists, first, parts, source, add, source_slots, add_slots, scale, out, to, column, width,
+    blocks,
+):  # fmt: skip
     flat = out.reshape(-1)
     for part in prange(parts.size - 1):
         longest = np.int64(0)
@@ -97,19 +115,17 @@ def _sum_chunk(
         for i in range(parts[part], parts[part + 1]):
             r = np.int64(lists[i]) if lists.size else first + i
             near = _near(ids, weights, starts[r], starts[r + 1], source, room)
-            sum_row(
-                flat, i * out.shape[1] + column, *near, source_slots, add, add_slots, r, scale, column, width, blocks
-            )
+            sum_row(flat, i * out.shape[1] + to, *near, source_slots, add, add_slots, r, scale, column, width, blocks)
 
 
 @njit(parallel=True, cache=True)
-def _read(ids, first, source, slots, out, column, width, blocks):
+def _read(ids, first, source, slots, out, to, column, width, blocks):
     flat = out.reshape(-1)
     no_links, no_weights = np.empty(0, np.int32), np.empty(0, np.float32)
     for i in prange(out.shape[0]):
         row = np.int64(ids[i]) if ids.size else first + i
         sum_row(
-            flat, i * out.shape[1] + column, no_links, no_weights, 0, 0, source, slots, source, slots, row,
+            flat, i * out.shape[1] + to, no_links, no_weights, 0, 0, source, slots, source, slots, row,
             np.float32(1), column, width, blocks,
         )  # fmt: skip
 

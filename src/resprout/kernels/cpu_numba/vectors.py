@@ -19,6 +19,7 @@ from numba.np.arrayobj import make_array
 from resprout.kernels.contract import (
     BIT_SCALES,
     LANES,
+    Bfloat16Rows,
     BitRows,
     CompactRows,
     DenseRows,
@@ -190,6 +191,22 @@ def _half_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Valu
     return _Reader(blocks, _ask_nothing)
 
 
+def _bfloat16_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
+    (words,), row_words = fields, shape(0)[1]
+    first_word, upper = b.udiv(chunk.column, constant(2)), ir.Constant(LANE_INTS, [0xFFFF0000] * LANES)
+    half = ir.Constant(LANE_INTS, [16] * LANES)
+
+    def blocks(row: ir.Value) -> list[ir.Value]:
+        start = b.gep(words, [b.add(b.mul(row, row_words), first_word)])
+        vectors = []
+        for k in range(0, len(chunk.lanes), 2):
+            two = load_at(b, b.gep(start, [constant(LANES * k // 2)]), LANE_INTS, 4)
+            vectors += [b.bitcast(b.shl(two, half), VECTOR), b.bitcast(b.and_(two, upper), VECTOR)]
+        return vectors[: len(chunk.lanes)]
+
+    return _Reader(blocks, _ask_nothing)
+
+
 def _bit_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
     planes, codes, _, steps, depths, first_bytes, shifts, lanes_there, whole = fields
     rows, row_bytes = shape(0)
@@ -330,7 +347,7 @@ _intrinsic: Any = intrinsic  # by its annotations a call would have to pass the 
 _READERS = {
     PackedRows: _packed_reader, PackedInt8Rows: _packed_int8_reader, PackedHalfRows: _packed_half_reader,
     PrefixRows: _prefix_reader, DenseRows: _dense_reader, Int8Rows: _int8_reader, HalfRows: _half_reader,
-    BitRows: _bit_reader, CompactRows: _compact_reader, NoRows: _zero_reader,
+    Bfloat16Rows: _bfloat16_reader, BitRows: _bit_reader, CompactRows: _compact_reader, NoRows: _zero_reader,
 }  # fmt: skip
 
 
@@ -363,8 +380,9 @@ def sum_row(_: Any, out: Any, at: Any, ids: Any, weights: Any, begin: Any, end: 
             add: Any, add_slots: Any, row: Any, scale: Any, column: Any, width: Any, blocks: Any) -> Any:  # fmt: skip
     """`out[at : at + width] = scale * (add[row] + sum over links k in [begin, end) of weights[k] * source[ids[k]])`.
 
-    Of each row only the columns from `column` on, `width` of them, at most 16 x len(blocks). `out` is flat; `*_slots`
-    say where the slots of those columns begin in each row of a packed source or addend.
+    Of each row only the columns from `column` on, `width` of them, at most 16 x len(blocks). `out` is flat, of float32
+    or of words as in `Bfloat16Rows`, of which half as many begin at `at`; `*_slots` say where the slots of those
+    columns begin in each row of a packed source or addend.
     """
     signature = types.void(
         out, types.int64, ids, weights, types.int64, types.int64, source, source_slots, add, add_slots, types.int64,
@@ -402,11 +420,31 @@ def sum_row(_: Any, out: Any, at: Any, ids: Any, weights: Any, begin: Any, end: 
             join(total, (first, entry), (result, last))
             join(final, (first, entry), (result, last))
         factor, start = splat(b, scale), b.gep(_data(context, b, out, out_), [at])
-        for block, (final, lanes) in enumerate(zip(finals, chunk.lanes, strict=True)):
-            store_block(b, b.fmul(final, factor), b.gep(start, [constant(LANES * block)]), lanes)
+        results = [b.fmul(final, factor) for final in finals]
+        if out.dtype == types.uint32:
+            _store_bfloat16(b, results, start)
+        else:
+            for block, (result, lanes) in enumerate(zip(results, chunk.lanes, strict=True)):
+                store_block(b, result, b.gep(start, [constant(LANES * block)]), lanes)
         return context.get_dummy_value()
 
     return signature, emit
+
+
+def _store_bfloat16(b: ir.IRBuilder, blocks: list[ir.Value], start: ir.Value) -> None:
+    """Writes blocks as `Bfloat16Rows` has them; lanes beyond the width are 0, as they are in any row that is read."""
+    half, most, one, upper = (ir.Constant(LANE_INTS, [n] * LANES) for n in (16, 0x7FFF, 1, 0xFFFF0000))
+
+    def rounded(block: ir.Value) -> ir.Value:
+        bits = b.bitcast(block, LANE_INTS)
+        is_odd = b.and_(b.lshr(bits, half), one)
+        return b.add(bits, b.add(most, is_odd))  # a carry into the upper half rounds it up
+
+    for k in range(0, len(blocks), 2):
+        words = b.lshr(rounded(blocks[k]), half)
+        if k + 1 < len(blocks):
+            words = b.or_(words, b.and_(rounded(blocks[k + 1]), upper))
+        b.store(words, b.bitcast(b.gep(start, [constant(LANES * k // 2)]), LANE_INTS.as_pointer())).align = 4
 
 
 @_intrinsic

@@ -7,7 +7,15 @@ from resprout.kernels.reference.groups import group_ids
 from resprout.kernels.reference.moves import choose_moves, choose_positions, drop_slots, grow_slots
 from resprout.kernels.reference.rounded import round_bits, update_bits, update_half, update_int8
 from resprout.kernels.reference.sampled_dots import sampled_dots
-from resprout.kernels.reference.sums import add_range, read_range, read_rows, sum_links, sum_links_of
+from resprout.kernels.reference.sums import (
+    add_range,
+    read_range,
+    read_rows,
+    sum_links,
+    sum_links_bfloat16,
+    sum_links_of,
+    to_bfloat16,
+)
 from resprout.kernels.reference.top_k import keep_best, sort_best
 
 __all__ = [
@@ -30,7 +38,9 @@ __all__ = [
     "sampled_dots",
     "sort_best",
     "sum_links",
+    "sum_links_bfloat16",
     "sum_links_of",
+    "to_bfloat16",
     "update_bits",
     "update_half",
     "update_int8",

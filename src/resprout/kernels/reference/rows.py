@@ -9,6 +9,8 @@ from resprout.kernels.contract import (
     BIT_SCALES,
     F32,
     LANES,
+    U32,
+    Bfloat16Rows,
     BitRows,
     CompactRows,
     DenseRows,
@@ -21,6 +23,7 @@ from resprout.kernels.contract import (
     PackedInt8Rows,
     PrefixRows,
     Rows,
+    bfloat16_words,
 )
 
 
@@ -32,6 +35,8 @@ def whole(rows: Rows, count: int, width: int) -> F32:
         return rows.values * rows.scales[:, None]
     if isinstance(rows, HalfRows):
         return _floats(rows.bits)
+    if isinstance(rows, Bfloat16Rows):
+        return _of_words(rows.words, width)
     if isinstance(rows, BitRows):
         return _of_bits(rows, slice(None), width)
     if isinstance(rows, NoRows):
@@ -62,6 +67,8 @@ def entries(rows: Rows, row: int, width: int) -> tuple[NDArray[np.intp], F32]:
         return np.arange(width), rows.values[row] * rows.scales[row]
     if isinstance(rows, HalfRows):
         return np.arange(width), _floats(rows.bits[row])
+    if isinstance(rows, Bfloat16Rows):
+        return np.arange(width), _of_words(rows.words[row : row + 1], width)[0]
     if isinstance(rows, BitRows):
         return np.arange(width), _of_bits(rows, slice(row, row + 1), width)[0]
     if isinstance(rows, CompactRows) and rows.positions[row] >= 0:
@@ -79,6 +86,25 @@ def _slots(rows: MaskedRows, row: int) -> F32:
 
 def _floats(bits: NDArray[np.uint16]) -> F32:
     return bits.view(np.float16).astype(np.float32)
+
+
+def bfloat16_of(table: F32) -> U32:
+    """The words of `Bfloat16Rows` for rows `[rows, width]`, rounded to the nearest, ties to even."""
+    rows, width = table.shape
+    bits = np.zeros((rows, 2 * bfloat16_words(width)), np.uint32)
+    bits[:, :width] = table.view(np.uint32)
+    lower = bits & np.uint32(0xFFFF)
+    is_odd = bits >> np.uint32(16) & np.uint32(1)
+    upper = (bits >> np.uint32(16)) + ((lower > 0x8000) | ((lower == 0x8000) & (is_odd == 1)))
+    halves = upper.astype(np.uint32).reshape(rows, -1, 2, LANES)
+    words: U32 = (halves[:, :, 0] | halves[:, :, 1] << np.uint32(16)).reshape(rows, -1)
+    return words
+
+
+def _of_words(words: U32, width: int) -> F32:
+    of_blocks = words.reshape(len(words), -1, 1, LANES)
+    halves = np.concatenate([of_blocks << np.uint32(16), of_blocks & np.uint32(0xFFFF0000)], 2)
+    return np.ascontiguousarray(halves.reshape(len(words), -1)[:, :width]).view(np.float32)
 
 
 def _of_bits(rows: BitRows, its: slice, width: int) -> F32:

@@ -2,14 +2,21 @@
 
 import numpy as np
 
-from resprout.kernels.contract import F32, I32, Links, Rows
+from resprout.kernels.contract import F32, I32, Bfloat16Rows, Links, Rows
 from resprout.kernels.reference.products import add_products
-from resprout.kernels.reference.rows import entries, whole
+from resprout.kernels.reference.rows import bfloat16_of, entries, whole
 
 
 def sum_links(links: Links, first: int, source: Rows, add: Rows, scale: float, out: F32) -> None:
     """See `contract.Backend.sum_links`."""
     sum_links_of(links, np.arange(first, first + len(out), dtype=np.int32), source, add, scale, out)
+
+
+def sum_links_bfloat16(links: Links, source: Rows, add: Rows, width: int, out: Bfloat16Rows) -> None:
+    """See `contract.Backend.sum_links_bfloat16`."""
+    sums = np.empty((len(out.words), width), np.float32)
+    sum_links(links, 0, source, add, 1.0, sums)
+    out.words[:] = bfloat16_of(sums)
 
 
 def sum_links_of(links: Links, lists: I32, source: Rows, add: Rows, scale: float, out: F32) -> None:
@@ -32,6 +39,11 @@ def read_rows(ids: I32, source: Rows, out: F32) -> None:
 def read_range(first: int, source: Rows, out: F32) -> None:
     """See `contract.Backend.read_range`."""
     out[:] = whole(source, first + len(out), out.shape[1])[first : first + len(out)]
+
+
+def to_bfloat16(source: Rows, width: int, out: Bfloat16Rows) -> None:
+    """See `contract.Backend.to_bfloat16`."""
+    out.words[:] = bfloat16_of(whole(source, len(out.words), width))
 
 
 def add_range(first: int, source: Rows, scale: float, out: F32) -> None:
