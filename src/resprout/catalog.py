@@ -2,7 +2,7 @@
 
 import difflib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
@@ -44,11 +44,11 @@ def load_method(name: str) -> "type[Method]":
     return cast("type[Method]", _only_subclass(_module("methods", "method.name", name), Method))
 
 
-def unknown(key: str, value: str, valid: Iterable[str]) -> SettingsError:
-    """The error for a value that is not one of `valid`, with the closest one named."""
+def unknown(key: str, value: str, valid: Iterable[str], elsewhere: Sequence[str] = ()) -> SettingsError:
+    """The error for a value that is not one of `valid`; it names the closest, or what has that name elsewhere."""
     valid = sorted(valid)
     close = difflib.get_close_matches(value, valid, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    hint = f" (did you mean {close[0]!r}?)" if close else f" (there is {', '.join(elsewhere)})" if elsewhere else ""
     return SettingsError(f"{key}: unknown {value!r}{hint}; valid are: {', '.join(valid) or 'none'}")
 
 

@@ -123,8 +123,15 @@ def test_a_method_that_needs_a_budget(refused, file):
         (["--method", "dls"], "method.name: unknown 'dls' (did you mean 'dsl'?); valid are: autoemb, dense, dsl"),
         (["--set", "training.epoch=3"], "training: unknown 'epoch' (did you mean 'epochs'?)"),
         (["--set", "trainign.epochs=3"], "settings: unknown 'trainign'"),
-        (["--set", "method.share=0.5"], "method 'dense': unknown 'share'; valid are: none"),
-        (["--set", "backbone.hops=2"], "backbone 'mf': unknown 'hops'; valid are: l2, "),
+        (
+            ["--set", "method.share=0.5"],
+            "method 'dense': unknown 'share' (there is method.share of dsl); valid are: none",
+        ),
+        (
+            ["--set", "backbone.hops=2"],
+            "backbone 'mf': unknown 'hops' (there is backbone.hops of lightgcn); valid are: ",
+        ),
+        (["--set", "backbone.epochs=2"], "backbone 'mf': unknown 'epochs' (there is training.epochs); valid are: "),
         (["--set", "epochs=3"], "expected section.key=value, like training.epochs=3"),
         (["--set", "training.epochs"], "expected section.key=value"),
         (["--set", "backbone.width=0"], "backbone.width = 0: input should be greater than or equal to 1"),

@@ -262,13 +262,34 @@ def _validated(section: str, model: type[Model], content: Mapping[str, Any], cho
     """The section as a model; its options are those of `chosen`, where there is a choice."""
     for key in content:
         if key not in model.model_fields:
-            raise catalog.unknown(f"{section} {chosen!r}" if chosen else section, key, model.model_fields)
+            whose = f"{section} {chosen!r}" if chosen else section
+            raise catalog.unknown(whose, key, model.model_fields, _elsewhere(key))
     try:
         return model(**content)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join([section, *map(str, first["loc"])])
         raise SettingsError(f"{key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def _elsewhere(key: str) -> list[str]:
+    """Where there is an option of that name: in sections, and of which backbones and methods."""
+    sections: dict[str, type[BaseModel]] = {
+        "data": DataSettings,
+        "filter": FilterSettings,
+        "split": SplitSettings,
+        "budget": _BudgetSection,
+        "training": TrainingSettings,
+        "evaluation": EvaluationSettings,
+    }
+    found = [f"{section}.{key}" for section, model in sections.items() if key in model.model_fields]
+    for section, names, load in (
+        ("backbone", catalog.backbone_names(), catalog.load_backbone),
+        ("method", catalog.method_names(), catalog.load_method),
+    ):
+        if having := [name for name in names if key in load(name).Options.model_fields]:
+            found.append(f"{section}.{key} of {', '.join(having)}")
+    return found
 
 
 def _toml_value(text: str) -> Any:
