@@ -185,6 +185,14 @@ def test_half_squares(storage):
     check(make_table(storage, 17), lambda t: 3 * autograd.half_squares(t), lambda w: 1.5 * w.pow(2).sum())
 
 
+@pytest.mark.parametrize("width", [1, 17, 130])
+def test_half_squares_of_rows(storage, width):
+    ids = torch.from_numpy(IDS).long()
+    ours, none = lambda t: 3 * autograd.half_squares_of(t, IDS), lambda t: autograd.half_squares_of(t, IDS[:0])
+    check(make_table(storage, width), ours, lambda w: 1.5 * w[ids].pow(2).sum())
+    assert none(make_table(storage, width)) == 0
+
+
 def test_half_squares_beside_another_operation(storage):
     ids = torch.from_numpy(IDS).long()
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from resprout.backbones import backbone, losses
-from resprout.backbones.losses import half_squares, ranking_loss
+from resprout.backbones.losses import ranking_loss
 from resprout.backbones.scorers import DotScorer, directions
 from resprout.budget import Shape
 from resprout.data.batches import Batches, Sampling, TripletBatches, Triplets
@@ -90,7 +90,7 @@ class LightGCN(backbone.Backbone):
         sizes = [len(batch.users), len(batch.positives), len(batch.negatives)]
         loss = ranking_loss(self.options, *torch.split(smoothed, sizes))
         if l2 := self.options.l2_at(self.done):
-            loss = loss + l2 * half_squares(autograd.rows(table, self._stored(nodes)), len(batch.users))
+            loss = loss + l2 / len(batch.users) * autograd.half_squares_of(table, self._stored(nodes))
         return loss
 
     def vectors(self, users: I32, items: I32) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,7 +10,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from resprout.kernels.contract import F32, I32, I64, Backend, CompactRows, DenseRows, Groups, Links, NoRows, Rows
-from resprout.tables.gradients import DecayGradient, RowGradient, ScoreGradient, sum_by_row
+from resprout.tables.gradients import DecayGradient, RowGradient, ScoreGradient, compact_rows, sum_by_row
 from resprout.tables.smoothing import Smoothing
 from resprout.tables.table import Table, aligned_empty, row_blocks
 
@@ -54,6 +54,12 @@ def smoothed_rows(table: Table, smoothing: Smoothing, ids: I32) -> torch.Tensor:
 def half_squares(table: Table) -> torch.Tensor:
     """Half the sum of squares of all weights that exist, a scalar: its gradient is the table itself (weight decay)."""
     out: torch.Tensor = _HalfSquares.apply(table.anchor, table)
+    return out
+
+
+def half_squares_of(table: Table, ids: I32) -> torch.Tensor:
+    """Half the sum of squares of rows `ids` (they may repeat, and count as often), a scalar."""
+    out: torch.Tensor = _HalfSquaresOf.apply(table.anchor, table, ids)
     return out
 
 
@@ -183,6 +189,23 @@ class _HalfSquares(torch.autograd.Function):
         table = ctx.table
         table.pending.append(DecayGradient(table.stored, gradient.item(), table.backend))
         return None, None
+
+
+class _HalfSquaresOf(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, anchor: torch.Tensor, table: Table, ids: I32) -> torch.Tensor:
+        groups = _group(table.shape.rows, ids, table.backend)
+        ctx.table, ctx.unique, ctx.rows = table, groups.unique, table.read(groups.unique)
+        ctx.counts = np.diff(groups.starts).astype(np.float32)
+        return torch.tensor(np.dot(ctx.counts, np.einsum("ij,ij->i", ctx.rows, ctx.rows)) / 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, None, None]:
+        weights = ctx.counts * np.float32(gradient.item())
+        summed = compact_rows(ctx.unique, ctx.table.shape.rows, ctx.rows * weights[:, None])
+        ctx.table.pending.append(RowGradient(summed, ctx.table.backend))
+        return None, None, None
 
 
 def _leave_links(table: Table, ids: I32, source_of_link: I32, weights: F32, source: F32) -> None:

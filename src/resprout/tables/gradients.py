@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from resprout.kernels.contract import F32, Backend, CompactRows, DenseRows, Groups, Links, NoRows, Rows
+from resprout.kernels.contract import F32, I32, Backend, CompactRows, DenseRows, Groups, Links, NoRows, Rows
 
 
 class Gradient(Protocol):
@@ -91,6 +91,11 @@ def sum_by_row(groups: Groups, table_rows: int, links: Links, gradients: F32, ba
     """
     values = np.empty((len(groups.unique), gradients.shape[1]), np.float32)
     backend.sum_links(links, 0, DenseRows(gradients), NoRows(), 1.0, values)
+    return compact_rows(groups.unique, table_rows, values)
+
+
+def compact_rows(unique: I32, table_rows: int, values: F32) -> CompactRows:
+    """Rows `unique`, which are `values`, out of `table_rows`, whose others are zero."""
     positions = np.full(table_rows, -1, np.int32)
-    positions[groups.unique] = np.arange(len(groups.unique), dtype=np.int32)
+    positions[unique] = np.arange(len(unique), dtype=np.int32)
     return CompactRows(positions, values)
