@@ -24,7 +24,7 @@ for kind in ("int8", "half", "bfloat16", "bits", "packed int8", "packed half", "
     test_sums.test_reads_at_every_width(cpu_numba, kind, 40)
 for width in (8, 129):
     test_sums.test_sums_at_every_width(cpu_numba, "packed", width)
-for kind, width in (("bfloat16", 129), ("packed", 40)):
+for kind, width in (("dense", 129), ("packed", 40)):
     test_sums.test_sums_in_bfloat16(cpu_numba, kind, width)
 for width in (8, 129):
     test_sampled_dots.test_products_at_every_width(cpu_numba, "packed", width)
