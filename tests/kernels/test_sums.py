@@ -139,7 +139,7 @@ def test_sums_in_bfloat16(backend: ModuleType, add_kind: str, width: int) -> Non
     add, _ = make_rows(add_kind, LISTS, width)
     out = fresh_words(LISTS, width)
     backend.sum_links_bfloat16(links, source, add, width, out)
-    exact = np.empty((LISTS, width), np.float32)
+    exact = fresh(LISTS, width)
     backend.sum_links(links, 0, source, add, 1.0, exact)
     np.testing.assert_array_equal(out.words, words_of(nearest(exact)))
     assert nothing_before(out.words)

@@ -217,16 +217,17 @@ def test_gradients_of_several_operations_add_up(storage):
     check(make_table(storage, 20), ours, truth)
 
 
-def test_two_pending_smoothed_gradients_do_not_share_a_buffer(storage):
+@pytest.mark.parametrize(("between", "off"), BETWEEN)
+def test_two_pending_smoothed_gradients_do_not_share_a_buffer(storage, between, off):
     links, dense = make_links()
-    smoothing, ids = NodeSmoothing(3, links, InFloat32()), torch.from_numpy(IDS).long()
+    smoothing, ids = NodeSmoothing(3, links, between()), torch.from_numpy(IDS).long()
     powers = torch.eye(ROWS).double() + dense + dense @ dense + dense @ dense @ dense
 
     def ours(t):
-        first = autograd.smoothed_rows(t, smoothing, IDS).sin().sum()
+        first = autograd.smoothed_rows(t, smoothing, IDS).pow(2).sum()
         return first + autograd.smoothed_rows(t, smoothing, IDS[:4]).pow(2).sum()
 
     def truth(w):
-        return (powers @ w / 4)[ids].sin().sum() + (powers @ w / 4)[ids[:4]].pow(2).sum()
+        return (powers @ w / 4)[ids].pow(2).sum() + (powers @ w / 4)[ids[:4]].pow(2).sum()
 
-    check(make_table(storage, 20), ours, truth)
+    check(make_table(storage, 20), ours, truth, off)
