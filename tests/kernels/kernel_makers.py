@@ -135,6 +135,11 @@ def few_bits(rows: int, width: int, bits: int | None, name: str = "") -> tuple[B
     return BitRows(*map(fenced, made)), table
 
 
+def floats_of(upper: NDArray[np.uint16]) -> F64:
+    """The float32 numbers whose upper halves these are, and whose lower halves are 0."""
+    return (upper.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+
+
 def words_of(upper: NDArray[np.uint16]) -> U32:
     """Upper halves of float32 numbers `[rows, width]` as `Bfloat16Rows` has them, made column by column."""
     rows, width = upper.shape
@@ -161,8 +166,7 @@ def make_rows(kind: str, rows: int, width: int, starts: Any = np.int32, name: st
         return HalfRows(fenced(halves.view(np.uint16))), halves.astype(np.float64)
     if kind == "bfloat16":
         upper = (table.view(np.uint32) >> 16).astype(np.uint16)
-        read = (upper.astype(np.uint32) << 16).view(np.float32)
-        return Bfloat16Rows(fenced(words_of(upper))), read.astype(np.float64)
+        return Bfloat16Rows(fenced(words_of(upper))), floats_of(upper)
     if kind == "bits":
         made, read = few_bits(rows, width, bits=3, name=name)
         return made, read.astype(np.float64)

@@ -11,6 +11,7 @@ from kernel_makers import (
     SUMMED,
     WIDTHS,
     fenced,
+    floats_of,
     fresh,
     make_links,
     make_rows,
@@ -55,8 +56,7 @@ def nearest(table: F32) -> NDArray[np.uint16]:
     """Upper halves of the nearest bfloat16 numbers, by distance; ties to the even one."""
     bits = table.view(np.uint32)
     down, up = (bits >> 16).astype(np.uint16), ((bits >> 16) + 1).astype(np.uint16)
-    below, above = ((half.astype(np.uint32) << 16).view(np.float32).astype(np.float64) for half in (down, up))
-    to_below, to_above = np.abs(table - below), np.abs(above - table)
+    to_below, to_above = np.abs(table - floats_of(down)), np.abs(floats_of(up) - table)
     return np.where((to_below < to_above) | ((to_below == to_above) & (down % 2 == 0)), down, up)
 
 

@@ -55,6 +55,20 @@ def check(table, ours, truth, off=2e-6):
     np.testing.assert_allclose(gradient, expected_gradient.numpy(), atol=off * scale)
 
 
+def check_smoothing(table, smoothing, nodes, smoothed, off):
+    """Rows `nodes`, their gradient, and all rows, which are never rounded, by `smoothed(weights in float64)`."""
+    its, width = torch.from_numpy(nodes).long(), table.shape.width
+    for _ in range(2):  # the second time in borrowed buffers that hold old numbers
+        check(
+            table,
+            lambda t: autograd.smoothed_rows(t, smoothing, nodes).pow(2).sum(),
+            lambda w: smoothed(w)[its].pow(2).sum(),
+            off,
+        )
+    expected = smoothed(torch.from_numpy(table.read_range(0, ROWS)).double())
+    np.testing.assert_allclose(smoothing.all_rows(table.stored, width, table.backend), expected, rtol=1e-4, atol=1e-6)
+
+
 @pytest.fixture(params=["dense", "packed"])
 def storage(request):
     return request.param
@@ -126,7 +140,6 @@ def test_sampled_products_and_both_gradients(width, count):
 def test_smoothed_rows(storage, width, hops, between, off):
     links, dense = make_links()
     smoothing = NodeSmoothing(hops, links, between())
-    ids = torch.from_numpy(IDS).long()
 
     def smoothed(w):
         total = hop = w
@@ -135,16 +148,7 @@ def test_smoothed_rows(storage, width, hops, between, off):
             total = total + hop
         return total / (hops + 1)
 
-    table = make_table(storage, width)
-    for _ in range(2):  # the second time in borrowed buffers that hold old numbers
-        check(
-            table,
-            lambda t: autograd.smoothed_rows(t, smoothing, IDS).pow(2).sum(),
-            lambda w: smoothed(w)[ids].pow(2).sum(),
-            off,
-        )
-    expected = smoothed(torch.from_numpy(table.read_range(0, ROWS)).double())
-    np.testing.assert_allclose(smoothing.all_rows(table.stored, width, table.backend), expected, rtol=1e-4, atol=1e-6)
+    check_smoothing(make_table(storage, width), smoothing, IDS, smoothed, off)
 
 
 @pytest.mark.parametrize(("between", "off"), BETWEEN)
@@ -169,16 +173,7 @@ def test_rows_smoothed_from_one_side_alone(storage, width, hops, own_first, betw
             total = total + hop
         return total / (hops + 1)
 
-    table, its = make_table(storage, width), torch.from_numpy(nodes).long()
-    for _ in range(2):  # the second time in borrowed buffers that hold old numbers
-        check(
-            table,
-            lambda t: autograd.smoothed_rows(t, smoothing, nodes).pow(2).sum(),
-            lambda w: smoothed(w)[its].pow(2).sum(),
-            off,
-        )
-    expected = smoothed(torch.from_numpy(table.read_range(0, ROWS)).double())
-    np.testing.assert_allclose(smoothing.all_rows(table.stored, width, table.backend), expected, rtol=1e-4, atol=1e-6)
+    check_smoothing(make_table(storage, width), smoothing, nodes, smoothed, off)
 
 
 def test_half_squares(storage):

@@ -57,9 +57,9 @@ class LightGCN(backbone.Backbone):
             )
             of_items = Links(graph.starts[n_users:] - half, graph.neighbours[half:], graph.weights[half:])
             if "item" in tables:
-                self.smoothing = SideSmoothing(options.hops, of_users, of_items, False, between)
+                self.smoothing = SideSmoothing(options.hops, of_users, of_items, own_first=False, between=between)
             else:
-                self.smoothing = SideSmoothing(options.hops, of_items, of_users, True, between)
+                self.smoothing = SideSmoothing(options.hops, of_items, of_users, own_first=True, between=between)
 
     @staticmethod
     def shapes(options: Any, n_users: int, n_items: int) -> Sequence[Shape]:
