@@ -49,7 +49,7 @@ def test_a_study_goes_on_from_kept_runs_as_if_they_had_ended_here(ended, tmp_pat
     second = StudyFolder(tmp_path / "elsewhere" / "out", KeptRuns([file]))
     second.claim(study, "")
     progress = run_study(study, second, Processes(second, 1), lambda _: None)
-    assert (len(progress.done), progress.seconds) == (3, [])
+    assert (len(progress.done), progress.seconds) == (3, {})
     for key in (run.key for run in study.runs):
         here, there = second.run(key), first.run(key)
         assert here.read_result() == there.read_result()

@@ -11,6 +11,7 @@ import pytest
 from run_makers import what_came_out
 
 from resprout.errors import RunError
+from resprout.study.claims import Claims
 from resprout.study.folder import StudyFolder
 from resprout.study.processes import Processes
 from resprout.study.results import Group, groups_of, outcomes_of, telling
@@ -42,7 +43,7 @@ def test_runs_end_share_a_dense_table_and_are_not_run_again(study_file, tmp_path
     assert [stage["taken_over"] for stage in stages] == [True]
     before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*") if "plan" not in path.name}
     _, again = run(study_file(GRID), folder)
-    assert (len(again.done), again.seconds) == (2, [])
+    assert (len(again.done), again.seconds) == (2, {})
     after = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*") if "plan" not in path.name}
     assert {p for p in before if before[p] != after[p]} <= {folder.path / "study.toml"}
 
@@ -97,6 +98,28 @@ def test_an_interrupted_study_equals_an_undisturbed_one(study_file, tmp_path):
     assert len(progress.done) == 2
     for one in study.runs:
         assert what_came_out(halves.path / one.key) == what_came_out(whole.path / one.key)
+
+
+def test_two_that_run_one_study_share_its_runs(study_file, tmp_path):
+    file, folder = study_file('[[grid]]\naxes."training.seed" = [0, 1, 2, 3]'), StudyFolder(tmp_path / "shared")
+    command = [sys.executable, "-m", "resprout.cli.main", "study", "run", file, "--out", folder.path]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=120)[1].splitlines() for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    trained = [{line.split(";")[0] for line in lines if line.startswith("done: ")} for lines in said]
+    assert not trained[0] & trained[1]
+    assert len(trained[0] | trained[1]) == len(folder.ended_runs()) == 4
+    assert all(trained)  # the first to come does not take them all
+
+
+def test_a_run_is_claimed_by_one_at_a_time(tmp_path):
+    first, second = Claims(tmp_path), Claims(tmp_path)
+    assert (first.take("a"), second.take("b")) == (True, True)
+    assert not second.take("a")
+    first.leave("a")
+    assert second.take("a")
+    second.leave_all()
+    assert (first.take("a"), first.take("b")) == (True, True)
 
 
 TRIED = """

@@ -37,7 +37,7 @@ def run(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The quick form that the file describes.")] = False,
 ) -> None:
-    """Train what is left of a study; exit code 1 if any of its runs failed."""
+    """Train what is left of a study, shared with other processes that run it; exit code 1 if any of its runs failed."""
     from resprout.errors import SettingsError
     from resprout.study.folder import StudyFolder
     from resprout.study.kept import KeptRuns
@@ -165,22 +165,26 @@ class _Watcher:
         if self._live is not None:
             self._live.update(self._table(progress))
             return
-        ended = [*progress.done, *(failure.run for failure in progress.failed)]
-        there = len(ended) - len(progress.seconds) - len(progress.failed)
-        if there and not self._greeted:
-            typer.echo(f"{there} runs were there already", err=True)
-        self._greeted = True
-        for run in ended[there:]:
+        if not self._greeted:
+            found = {run.key for run in progress.done} - set(progress.seconds)
+            if found:
+                typer.echo(f"{len(found)} runs were there already", err=True)
+            self._told |= found
+            self._greeted = True
+        lines = [("done" if run.key in progress.seconds else "found", run) for run in progress.done]
+        lines += [("failed", failure.run) for failure in progress.failed]
+        for how, run in lines:
             if run.key not in self._told:
                 self._told.add(run.key)
-                how = "failed" if any(failure.run is run for failure in progress.failed) else "done"
                 typer.echo(f"{how}: {run.label}; {self._counts(progress)}", err=True)
 
     def _counts(self, progress: "Progress") -> str:
         left = len(progress.waiting) + len(progress.running)
         text = f"{len(progress.done)} done, {len(progress.failed)} failed, {left} left"
+        if progress.elsewhere:
+            text += f" ({progress.elsewhere} trained by another process)"
         if progress.seconds and left:
-            seconds = sum(progress.seconds) / len(progress.seconds) * left / progress.jobs
+            seconds = sum(progress.seconds.values()) / len(progress.seconds) * left / progress.jobs
             text += f", about {seconds / 60:.0f} min" if seconds > 90 else f", about {seconds:.0f} s"
         return text
 

@@ -8,6 +8,7 @@ import os
 import runpy
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,9 @@ class RayCluster:
 
     def ended(self) -> list[tuple[str, str | None]]:
         """See `runner.Workers`."""
+        if not self._running:  # for which Ray does not wait
+            time.sleep(_LOOK_SECONDS)
+            return []
         over, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=_LOOK_SECONDS)
         return [(self._running.pop(task), self._wrong(task)) for task in over]
 

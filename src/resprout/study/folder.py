@@ -2,7 +2,7 @@
 
 It has `study.toml` (a copy of the file), `plan.json` (keys, labels and points of its runs, and what is tried), for each
 run `KEY.toml` (its settings), `KEY/` (its folder) and `KEY.log` (what it has said), and `stages/` (what runs have in
-common, see `training.shared`).
+common, see `training.shared`); and locks, see `claims`.
 """
 
 import shutil
@@ -11,8 +11,9 @@ from pathlib import Path
 
 import tomli_w
 
-from resprout.artifact.files import read_json, write_json, write_text
+from resprout.artifact.files import read_json, write_json, write_text, writing
 from resprout.errors import RunError
+from resprout.study.claims import LOCK, alone
 from resprout.study.kept import KeptRuns
 from resprout.study.planned import Choice, PlannedRun, Study
 from resprout.training.folder import RunFolder
@@ -37,13 +38,24 @@ class StudyFolder:
 
     def claim(self, study: Study, source: str) -> None:
         """Makes the folder and writes what the study is; RunError if it holds something else than this study."""
-        if self.path.exists() and not self.plan.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise RunError(f"output folder {self.path} holds other files: name another with --out")
-        write_text(self.path / "study.toml", source)
-        write_json(self.plan, {"name": study.name, "tried": list(study.tried), "runs": []})
-        self.add(study.runs)
-        for choice in study.choices:
-            self.add(self.chosen(choice) or ())
+        foreign = RunError(f"output folder {self.path} holds other files: name another with --out")
+        if self._foreign() and not (self.path / LOCK).exists():
+            raise foreign
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        with alone(self.path):
+            if self._foreign():  # and no other process was about to write the plan
+                raise foreign
+            write_text(self.path / "study.toml", source)
+            write_json(self.plan, {"name": study.name, "tried": list(study.tried), "runs": []})
+            self.add(study.runs)
+            for choice in study.choices:
+                self.add(self.chosen(choice) or ())
+
+    def _foreign(self) -> bool:
+        if not self.path.exists() or self.plan.exists():
+            return False
+        return not self.path.is_dir() or any(entry.name != LOCK for entry in self.path.iterdir())
 
     def keys(self) -> list[str]:
         """Keys of the runs that are planned."""
@@ -55,9 +67,10 @@ class StudyFolder:
 
     def add(self, runs: Sequence[PlannedRun]) -> None:
         """Plans more runs, unless they are planned already."""
-        plan, known = read_json(self.plan), set(self.keys())
-        new = [{"key": r.key, "label": r.label, "point": dict(r.point)} for r in runs if r.key not in known]
-        write_json(self.plan, {**plan, "runs": [*plan["runs"], *new]})
+        with alone(self.path):
+            plan, known = read_json(self.plan), set(self.keys())
+            new = [{"key": r.key, "label": r.label, "point": dict(r.point)} for r in runs if r.key not in known]
+            write_json(self.plan, {**plan, "runs": [*plan["runs"], *new]})
 
     def chosen(self, choice: Choice, failed: Collection[str] = ()) -> Sequence[PlannedRun] | None:
         """What is made of the trial that is best on validation data; none while one is neither ended nor `failed`.
@@ -82,6 +95,10 @@ class StudyFolder:
         own = self.run(key)
         if own.path.exists():
             return own.result.exists()
+        with alone(self.path):
+            return own.result.exists() or self._taken_over(key)
+
+    def _taken_over(self, key: str) -> bool:
         beside = (RunFolder(other) for other in sorted(self.path.parent.glob(f"*/{key}")))
         other = next(
             (one for one in beside if one.result.exists() and StudyFolder(one.path.parent).plan.exists()), None
@@ -94,7 +111,7 @@ class StudyFolder:
             shutil.copytree(other.path, copy)
         else:
             self._kept.restore(key, copy)
-        copy.rename(own.path)
+        copy.rename(self.path / key)
         write_text(self.log(key), f"taken over from {other.path if other else 'kept runs, without its model'}\n")
         return True
 

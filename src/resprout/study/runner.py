@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from resprout.study.claims import Claims
 from resprout.study.folder import StudyFolder
 from resprout.study.planned import PlannedRun, Study
 
@@ -19,14 +20,19 @@ class Failure:
 
 @dataclass
 class Progress:
-    """Where a study stands. seconds: of runs that ended in this session; jobs: how many run side by side at most."""
+    """Where a study stands.
+
+    jobs: how many run side by side at most; seconds: by key, of runs that this process trained to their end; elsewhere:
+    how many of those that wait are being trained by another process.
+    """
 
     jobs: int
     done: list[PlannedRun] = field(default_factory=list)
     running: dict[str, PlannedRun] = field(default_factory=dict)
     waiting: list[PlannedRun] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    elsewhere: int = 0
 
 
 class Workers(Protocol):
@@ -50,9 +56,10 @@ def run_study(study: Study, folder: StudyFolder, workers: Workers, told: Callabl
     """Trains what is left of the study; `told` hears of it several times a second.
 
     A run that fails is reported at the end, and the others go on. What comes of a choice is trained as soon as all its
-    trials are over. On Ctrl-C all that run are stopped, and KeyboardInterrupt is raised.
+    trials are over. What another process trains in the same folder is left to it, and waited for. On Ctrl-C all that
+    run are stopped, and KeyboardInterrupt is raised.
     """
-    progress, undecided = Progress(workers.jobs), list(study.choices)
+    progress, undecided, claims = Progress(workers.jobs), list(study.choices), Claims(folder.path)
 
     def plan(runs: Sequence[PlannedRun]) -> None:
         for run in runs:
@@ -66,26 +73,40 @@ def run_study(study: Study, folder: StudyFolder, workers: Workers, told: Callabl
                 folder.add(runs)
                 plan(runs)
 
+    def begin() -> None:
+        others = []
+        while progress.waiting and len(progress.running) < workers.jobs:
+            run = progress.waiting.pop(0)
+            if not claims.take(run.key):
+                others.append(run)
+            elif folder.ended(run.key):  # by another process, since it was planned here
+                claims.leave(run.key)
+                progress.done.append(run)
+            else:
+                workers.begin(run)
+                progress.running[run.key], begun[run.key] = run, time.monotonic()
+        progress.waiting[:0], progress.elsewhere = others, len(others)
+
     plan(study.runs)
     decide()
     begun: dict[str, float] = {}
     try:
         while progress.waiting or progress.running:
-            while progress.waiting and len(progress.running) < workers.jobs:
-                run = progress.waiting.pop(0)
-                workers.begin(run)
-                progress.running[run.key], begun[run.key] = run, time.monotonic()
+            before = len(progress.done)
+            begin()
             ended = workers.ended()
             for key, wrong in ended:
                 run = progress.running.pop(key)
+                claims.leave(key)
                 if wrong is None and folder.run(key).result.exists():
                     progress.done.append(run)
-                    progress.seconds.append(time.monotonic() - begun[key])
+                    progress.seconds[key] = time.monotonic() - begun[key]
                 else:
                     progress.failed.append(Failure(run, folder.last_words(run) or wrong or "it left no result"))
-            if ended:
+            if ended or len(progress.done) > before:
                 decide()
             told(progress)
     finally:
         workers.stop()
+        claims.leave_all()
     return progress
