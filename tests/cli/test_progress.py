@@ -1,4 +1,5 @@
 import io
+import time
 
 import pytest
 from rich.console import Console
@@ -31,6 +32,25 @@ def test_bar_shows_epoch_loss_metric_and_weights():
     assert "dsl train 4/4" in shown
     assert "loss 0.5000" in shown
     assert "1,234 weights" in shown
+
+
+def test_both_say_why_the_first_step_takes_long(capsys):
+    file = io.StringIO()
+    bar, lines = Bar("recall@20", Console(file=file, force_terminal=True, width=120)), Lines("recall@20", "dsl")
+    for each in (bar, lines):
+        each.compiling()  # before there is anything to show
+        each.begin(Plan("train", "train", 2, 10, 0, 1234))
+        each.compiling()
+    text = "compiling kernels, once on this machine"
+    assert capsys.readouterr().err.splitlines()[0] == f"dsl {text}"
+    end = time.monotonic() + 20
+    while text not in file.getvalue() and time.monotonic() < end:  # it is drawn ten times a second
+        time.sleep(0.02)
+    bar.step(1)
+    bar.end()
+    lines.end()
+    shown = file.getvalue()
+    assert "1,234 weights" in shown[shown.rindex(text) :]
 
 
 def test_bar_remembers_the_best_value():

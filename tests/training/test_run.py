@@ -13,6 +13,7 @@ from resprout.artifact.format import load_model
 from resprout.data import Split
 from resprout.errors import BudgetExceeded, RunError, SettingsError, TrainingError
 from resprout.evaluation.evaluate import evaluate_per_user
+from resprout.kernels import compiling
 from resprout.rng import stream
 from resprout.serving.recommender import model_of
 from resprout.training import checkpoint, run
@@ -173,6 +174,27 @@ def test_the_ledger_has_every_training_of_a_method(settings, tmp_path):
     for figure in ("nominal", "executed"):
         assert result["cost"][f"macs_{figure}_training"] == sum(each[f"macs_{figure}"] for each in stages)
     assert len(list((tmp_path / "run/checkpoint").iterdir())) == 2
+
+
+def test_seconds_of_training_are_without_those_of_compiling(settings, tmp_path):
+    class Compiles(Observer):
+        told = 0
+
+        def compiling(self):
+            self.told += 1
+
+        def step(self, step):
+            if step == 1:
+                compiling.begin()
+                time.sleep(0.3)
+                compiling.end()
+
+    watch, begun, before = Compiles(), time.perf_counter(), compiling.seconds()
+    result = run.start(settings("narrow"), tmp_path / "run", watch)
+    compiled = compiling.seconds() - before
+    assert watch.told >= 1
+    assert compiled >= 0.3
+    assert 0 < result["cost"]["train_seconds"] < time.perf_counter() - begun - compiled
 
 
 def test_it_learns_and_deploys_the_best_epoch(settings, tmp_path):

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from resprout.training.observers import EpochRecord, Observer, Plan, label
 
 _SILENT_S = 30
+_COMPILING = "compiling kernels, once on this machine"
 
 
 def watcher(monitor: str, console: Console | None = None, title: str = "") -> Observer:
@@ -30,7 +31,7 @@ class Bar(Observer):
 
     def begin(self, plan: Plan) -> None:
         """See `Observer.begin`."""
-        self._plan, self._best = plan, float("-inf")
+        self._plan, self._best, self._figures = plan, float("-inf"), f"{plan.slots:,} weights"
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -43,14 +44,19 @@ class Bar(Observer):
             _described(self._title, plan, plan.first_epoch + 1),
             total=plan.epochs * plan.steps_per_epoch,
             completed=plan.first_epoch * plan.steps_per_epoch,
-            figures=f"{plan.slots:,} weights",
+            figures=self._figures,
         )
         self._progress.start()
+
+    def compiling(self) -> None:
+        """See `Observer.compiling`; said until the next step."""
+        if self._progress is not None:
+            self._progress.update(self._task, figures=_COMPILING)
 
     def step(self, step: int) -> None:
         """See `Observer.step`."""
         if self._progress is not None:
-            self._progress.update(self._task, completed=step)
+            self._progress.update(self._task, completed=step, figures=self._figures)
 
     def epoch(self, record: EpochRecord) -> None:
         """See `Observer.epoch`."""
@@ -61,8 +67,8 @@ class Bar(Observer):
             figures += f"  {self._monitor} {value:.4f} (best {self._best:.4f})"
         if self._progress is not None:
             following = _described(self._title, self._plan, min(record.epoch + 1, self._plan.epochs))
-            figures += f"  {record.slots:,} weights"
-            self._progress.update(self._task, completed=record.step, description=following, figures=figures)
+            self._figures = f"{figures}  {record.slots:,} weights"
+            self._progress.update(self._task, completed=record.step, description=following, figures=self._figures)
 
     def end(self) -> None:
         """See `Observer.end`."""
@@ -76,6 +82,7 @@ class Lines(Observer):
 
     def __init__(self, monitor: str, title: str = "") -> None:
         self._monitor, self._title = monitor, title
+        self._said = False
 
     def begin(self, plan: Plan) -> None:
         """See `Observer.begin`."""
@@ -83,6 +90,12 @@ class Lines(Observer):
         self._told = self._begun
         at = _described(self._title, plan, plan.first_epoch)
         typer.echo(f"{at}  {plan.steps_per_epoch:,} steps an epoch  {plan.slots:,} weights", err=True)
+
+    def compiling(self) -> None:
+        """See `Observer.compiling`; said once."""
+        if not self._said:
+            typer.echo(f"{self._title} {_COMPILING}".lstrip(), err=True)
+            self._said = True
 
     def epoch(self, record: EpochRecord) -> None:
         """See `Observer.epoch`."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from resprout.backbones.backbone import Backbone
 from resprout.data.batches import Batches
 from resprout.errors import TrainingError
+from resprout.kernels import compiling
 from resprout.methods.method import Hooks, Moment
 from resprout.schedules import decayed
 from resprout.training.observers import EpochRecord, Observer, Plan
@@ -19,7 +20,7 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training has come, between two epochs."""
+    """How far a training has come, between two epochs; seconds: of training alone, without compiling kernels."""
 
     epochs: int = 0
     steps: int = 0
@@ -71,10 +72,11 @@ def train(task: Task, progress: Progress, observer: Observer) -> Progress:
     task.hooks.begin(moment_of(task, progress.epochs, progress.steps))
     try:
         while progress.epochs < task.epochs and not _out_of_patience(task, progress) and not task.hooks.is_over():
-            begun = time.perf_counter()
-            loss = _train_epoch(task, progress, observer)
-            progress = progress.after(task.batches.per_epoch, time.perf_counter() - begun)
-            metrics = task.evaluate() if task.evaluate and _evaluation_is_due(task, progress) else {}
+            with compiling.telling(observer.compiling):
+                begun = _clock()
+                loss = _train_epoch(task, progress, observer)
+                progress = progress.after(task.batches.per_epoch, _clock() - begun)
+                metrics = task.evaluate() if task.evaluate and _evaluation_is_due(task, progress) else {}
             if metrics:
                 progress = progress.judged(metrics[task.settings.monitor])
             is_best = bool(metrics) and progress.best_epoch == progress.epochs
@@ -84,6 +86,11 @@ def train(task: Task, progress: Progress, observer: Observer) -> Progress:
     finally:
         observer.end()
     return progress
+
+
+def _clock() -> float:
+    """Seconds that go by, but for those in which kernels are compiled: only the first run on a machine has them."""
+    return time.perf_counter() - compiling.seconds()
 
 
 def _train_epoch(task: Task, progress: Progress, observer: Observer) -> float:

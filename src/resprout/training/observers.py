@@ -32,7 +32,8 @@ class Plan:
 class EpochRecord:
     """One epoch.
 
-    metrics: on validation, by name, empty if not evaluated; seconds: of training alone, since the start.
+    metrics: on validation, by name, empty if not evaluated; seconds: of training alone, since the start, without those
+    in which kernels were compiled.
     """
 
     phase: str
@@ -54,6 +55,9 @@ class Observer:
     def begin(self, plan: Plan) -> None:
         """Before the first batch of a phase."""
 
+    def compiling(self) -> None:
+        """When a kernel is about to be compiled, which takes some seconds, once on a machine."""
+
     def step(self, step: int) -> None:
         """After an update."""
 
@@ -74,6 +78,11 @@ class Observers(Observer):
         """See `Observer.begin`."""
         for observer in self._observers:
             observer.begin(plan)
+
+    def compiling(self) -> None:
+        """See `Observer.compiling`."""
+        for observer in self._observers:
+            observer.compiling()
 
     def step(self, step: int) -> None:
         """See `Observer.step`."""

@@ -1,5 +1,6 @@
 """Backend `cpu_numba`: Numba on CPU cores, packed rows read as AVX-512 vectors where there are any."""
 
+from resprout.kernels.cpu_numba import compiled
 from resprout.kernels.cpu_numba.adam import adam_dense, adam_packed
 from resprout.kernels.cpu_numba.dot_scores import dot_scores
 from resprout.kernels.cpu_numba.fill import fill_dense, fill_packed, random_scores
@@ -45,3 +46,5 @@ __all__ = [
     "update_half",
     "update_int8",
 ]
+
+compiled.watch()
