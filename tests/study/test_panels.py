@@ -94,3 +94,16 @@ def test_a_label_leaves_out_what_all_groups_of_its_method_have(outcomes):
     )
     labels = [panel.label(group) for group in panel.groups]
     assert labels == ["dsl, 50%, learning_rate 0.1", "dsl, 50%, learning_rate 0.2", "random, 50%", "random, 20%"]
+
+
+def test_a_label_leaves_out_what_goes_with_the_budget(outcomes):
+    runs = [
+        ("dsl", "90%", 0.1),
+        ("dsl", "50%", 0.1),
+        ("dsl", "20%", 0.2),
+        ("random", "50%", 0.1),
+        ("random", "50%", 0.2),
+    ]
+    (panel,) = panels_of(outcomes(*(("one", "mf", 8, *run) for run in runs)))
+    labels = [panel.label(group, budget=False) for group in panel.groups]
+    assert labels == ["dsl", "dsl", "dsl", "random, learning_rate 0.1", "random, learning_rate 0.2"]

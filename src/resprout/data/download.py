@@ -42,7 +42,7 @@ def fetch(
         with FileLock(target.parent / ".lock"):  # which the system takes back from a process that ends
             if not target.exists():
                 _fetch_any(wanted, target, progress, attempts, backoff_seconds)
-    except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
+    except OSError as error:
         raise DataError(f"{target}: cannot be written: {error}") from error
     return target
 

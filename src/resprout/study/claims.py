@@ -1,10 +1,10 @@
 """Several processes that run one study: one at a time changes its folder, and each trains runs that no other trains.
 
-Where a network file system knows no locks, one process at a time must run a study.
+Locks are those of the operating system, or files where a file system knows none.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -15,13 +15,8 @@ LOCK = ".lock"
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Waits until no other process changes what is planned in the folder of a study."""
-    lock = FileLock(folder / LOCK, is_singleton=True)  # which a process may take again while it has it
-    with suppress(NotImplementedError):
-        lock.acquire()
-    try:
+    with FileLock(folder / LOCK, is_singleton=True):  # which a process may take again while it has it
         yield
-    finally:
-        lock.release()
 
 
 class Claims:
@@ -39,8 +34,6 @@ class Claims:
             lock.acquire()
         except Timeout:
             return False
-        except NotImplementedError:
-            pass
         self._taken[key] = lock
         return True
 

@@ -69,8 +69,6 @@ class RunFolder:
             lock.acquire()
         except Timeout as error:
             raise RunError(f"run {self.path} is being trained by another process: wait for it, or stop it") from error
-        except NotImplementedError:
-            pass  # some network file systems know no locks: then nobody is kept out
         except OSError as error:
             raise RunError(f"run folder {self.path} cannot be written to: {error.strerror or error}") from error
         try:
