@@ -44,27 +44,21 @@ class Panel:
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
     def label(self, group: Group, budget: bool = True, without: str | None = None) -> str:
-        """A group in a few words: its method, budget, and what else tells it apart from others of its method.
-
-        That is what groups of one budget differ in: a rate that goes with the budget is not worth a word.
-        """
+        """A group in a few words: its method, budget, and what else tells it apart from others of its method."""
         result = group.runs[0].result
         words = [result["method"]]
         if budget and result["budget"]["limit"]:
             words.append(result["budget"]["limit"])
-        told = [key for key in self.settings if key != without and (result["method"], key) in self._told]
-        values = [(key.rpartition(".")[2], group.point[key]) for key in told]
-        return ", ".join([*words, *(f"{key} {value}" for key, value in values if value is not None)])
+        told = [(key.rpartition(".")[2], group.point[key]) for key in self._told[result["method"]] if key != without]
+        return ", ".join([*words, *(f"{key} {value}" for key, value in told if value is not None)])
 
     @cached_property
-    def _told(self) -> set[tuple[str, str]]:
-        """Methods and keys in which their groups of some budget differ."""
-        values: dict[tuple[str, str | None, str], set[str]] = {}
+    def _told(self) -> dict[str, list[str]]:
+        """For each method the keys of the settings that tell its own groups apart."""
+        parts: dict[str, list[Group]] = {}
         for group in self.groups:
-            result = group.runs[0].result
-            for key in self.settings:
-                values.setdefault((result["method"], result["budget"]["limit"], key), set()).add(str(group.point[key]))
-        return {(method, key) for (method, _, key), found in values.items() if len(found) > 1}
+            parts.setdefault(group.runs[0].result["method"], []).append(group)
+        return {method: telling(groups) for method, groups in parts.items()}
 
 
 def panels_of(outcomes: Sequence[Outcome]) -> list[Panel]:
