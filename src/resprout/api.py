@@ -118,13 +118,14 @@ def settings_of(values: Section) -> Settings:
 
 
 def default_folder(settings: Settings) -> Path:
-    """runs/<data>-<backbone>-<method>[-<budget>]-<seed>."""
+    """runs/<data>-<backbone>-<method>[-<budget>[-training]]-<seed>."""
     source = settings.data.source
     known = source in data.KNOWN
     name = source if known else "frame" if is_frame(settings) else Path(source).name.partition(".")[0]
     parts = [name, settings.backbone_name, settings.method_name]
     if settings.budget is not None:
         parts.append(str(settings.budget).replace("%", "pct"))
+        parts += ["training"] if settings.budget.of == "training" else []
     return Path("runs") / "-".join([*parts, str(settings.training.seed)])
 
 

@@ -1,5 +1,6 @@
 """How much a model's tables may hold: a share of the dense weights, or deployed bytes; and what they do hold."""
 
+import math
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
@@ -123,15 +124,17 @@ class Budget:
         """Slots of each table within the budget, each with the same share of its weights.
 
         layout: that of float32 slots with a mask if not given; it matters to a budget of bytes. Raises BudgetExceeded
-        where not one slot a table is left, SettingsError where it is above the dense tables.
+        where a table would be left without a slot, SettingsError where it is above the dense tables.
         """
         if self.share is not None and self.of == "deployed":
             total = int(self.share * sum(shape.weights for shape in shapes))
         else:
             total = self._slots_in_bytes(shapes, layout or Layout(self.weight_bytes))
-        if total < len(shapes):
-            raise BudgetExceeded(f"budget {self} is less than one weight for each of {len(shapes)} tables")
-        return _apportion(total, [shape.weights for shape in shapes])
+        slots = _apportion(total, [shape.weights for shape in shapes])
+        for shape, its in zip(shapes, slots, strict=True):
+            if its < 1:
+                raise BudgetExceeded(f"budget {self} is too small: table {shape.name!r} would have no weight left")
+        return slots
 
     def _slots_in_bytes(self, shapes: Sequence[Shape], layout: Layout) -> int:
         limit, dense = self.bytes_of(shapes), self._dense(shapes)
@@ -168,9 +171,22 @@ class Budget:
             limit = int(share * shape.width * self.weight_bytes)
             width = bisect_right(range(1, shape.width + 1), limit, key=row_bytes)
             if width < 1:
-                raise BudgetExceeded(f"budget {self} is too small: table {shape.name!r} would have no column left")
+                narrowest = min(its.width for its in shapes)
+                needed = math.ceil(Fraction(row_bytes(1), narrowest * self.weight_bytes) * dense)
+                raise BudgetExceeded(
+                    f"budget {self} is too small: table {shape.name!r} would have no column left; "
+                    f"{self.way_out(needed, shapes)}"
+                )
             widths.append(width)
         return widths
+
+    def way_out(self, needed: int, shapes: Sequence[Shape]) -> str:
+        """What to do where tables need so many bytes: which budget would do, as a share if this one is, or in bytes."""
+        dense = self._dense(shapes)
+        if needed > dense:
+            return "no budget has room for that here: give a larger width"
+        share = math.ceil(Fraction(needed, dense) * 10_000) / 100
+        return f"give {needed}B or more" if self.share is None else f"give {share:g}% or more"
 
 
 def _apportion(total: int, weights: Sequence[int]) -> list[int]:

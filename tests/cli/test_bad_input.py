@@ -1,5 +1,7 @@
 """Bad input ends in one clear line and exit code 2, and nothing is written."""
 
+import json
+import shutil
 import subprocess
 import sys
 
@@ -156,6 +158,22 @@ def test_bad_settings_file(refused, file, content, expected):
     assert expected in refused("train", "--data", file(GOOD), "--config", file(content, "settings.toml"))
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("[data]\nsorce = 'x'", "data: unknown 'sorce'"),
+        ("[sorce]\n", "settings: unknown 'sorce'"),
+        ("[backbone]\nname = 'lightgnc'", "backbone.name: unknown 'lightgnc'"),
+        ("[method]\nname = 'dsl'\nregrow_every = 0", "method.regrow_every = 0"),
+    ],
+)
+def test_a_settings_file_is_named_beside_what_is_wrong(refused, file, content, expected):
+    path = file(content, "settings.toml")
+    line = refused("train", "--data", file(GOOD), "--config", path)
+    assert line.startswith(expected)
+    assert line.rstrip().endswith(f"(in {path}, or in an option that wins over it)")
+
+
 def test_output_folder_below_a_file(refused, file, tmp_path):
     path = file(GOOD)
     line = refused("train", "--data", path, "--out", path / "run")
@@ -202,6 +220,42 @@ def test_a_run_that_has_not_ended(resprout, trained, tmp_path):
         result = resprout(*command, tmp_path)
         assert result.exit_code == 2
         assert f"has not ended: go on with `resprout train --resume {tmp_path}`" in result.stderr
+
+
+def test_resume_after_the_settings_were_changed(resprout, trained, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    (run / "result.json").unlink()
+    text = (run / "run.toml").read_text()
+    (run / "run.toml").write_text(text.replace("seed = 0", "seed = 1"))
+    result = resprout("train", "--resume", run)
+    assert result.exit_code == 2
+    assert f"{run / 'run.toml'} was changed since the run began" in result.stderr
+    assert not (run / "result.json").exists()
+    (run / "run.toml").write_text(text)
+    assert resprout("train", "--resume", run).exit_code == 0
+
+
+def test_a_broken_result_is_refused_and_can_be_made_again(resprout, trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    before = json.loads((run / "result.json").read_text())
+    (run / "result.json").write_text((run / "result.json").read_text()[:100])
+    for command in (
+        ["evaluate"],
+        ["report"],
+        ["compare", trained],
+        ["train", "--resume"],
+        ["recommend", "--user", "x"],
+    ):
+        result = resprout(*command, run)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "result.json is not a JSON file: " in result.stderr
+        assert f"delete it, and `resprout train --resume {run}` writes it again" in result.stderr
+    (run / "result.json").unlink()
+    assert resprout("train", "--resume", run).exit_code == 0
+    after = json.loads((run / "result.json").read_text())
+    assert {**after, "cost": None} == {**before, "cost": None}
+    assert resprout("evaluate", run).exit_code == 0
 
 
 def test_in_a_process_of_its_own(tmp_path):

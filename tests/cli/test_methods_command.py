@@ -19,6 +19,7 @@ def test_options_of_one(resprout):
     assert "method.regrow_every" in shown
     assert "2000" in shown
     assert "backbone.hops" in resprout("methods", "lightgcn").stdout
+    assert "training.patience" in resprout("methods", "training").stdout
     assert resprout("methods", "dense").stdout == "dense has no options\n"
 
 

@@ -113,6 +113,27 @@ def test_refused_files(resprout, trained, tmp_path, name, content, expected):
     assert expected in shown.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "place"),
+    [
+        ("ids.txt", "{role} 1\n\n{role} x\n", "line 3"),
+        ("ids.csv", "age,{role}_id\n\n3,{role} 1\n4,{role} x\n", "line 4"),
+        ("ids.parquet", "", "row 1"),
+    ],
+)
+@pytest.mark.parametrize("option", ["--users", "--items"])
+def test_an_unknown_id_in_a_file(resprout, trained, tmp_path, option, name, content, place):
+    role, path = {"--users": ("user", tmp_path / name), "--items": ("item", tmp_path / name)}[option]
+    known = {"user": "user", "item": "book"}[role]
+    path.write_text(content.replace("{role} ", f"{known} ").replace("{role}", role))
+    if name.endswith(".parquet"):
+        pa.parquet.write_table(pa.table({f"{role}_id": [f"{known} 1", f"{known} x"]}), path)
+    shown = resprout("recommend", trained, "--user", "user 2", option, path)
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert f"{path}, {place}: {role}: unknown id '{known} x' among " in shown.stderr
+    assert len(shown.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(("width", "side_by_side"), [(160, True), (40, False)])
 def test_history_beside_where_there_is_room(trained, width, side_by_side):
     from rich.console import Console

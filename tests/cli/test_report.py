@@ -171,3 +171,25 @@ def test_a_folder_that_holds_something_else_is_left_alone(resprout, trained, tmp
     done = resprout("report", trained, "--out", tmp_path)
     assert done.exit_code == 2
     assert "holds other files" in done.stderr
+
+
+@pytest.mark.parametrize("folder", ["/proc/report", "file/report"])
+def test_a_folder_that_cannot_be_written_to(resprout, trained, tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    done = resprout("report", trained, "--out", folder)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"output folder {folder} cannot be written to: " in done.stderr
+    assert "name another with --out" in done.stderr
+
+
+def test_what_was_written_of_epochs_may_be_gone_but_not_broken(resprout, trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run / "metrics.jsonl").write_text("".join(lines)[:-20])
+    done = resprout("report", run)
+    assert done.exit_code == 2
+    assert f"metrics.jsonl, line {len(lines)}: not the record of an epoch; take the line out" in done.stderr
+    (run / "metrics.jsonl").unlink()
+    assert resprout("report", run).exit_code == 0
+    assert "Training loss" not in check(run / "report")

@@ -43,7 +43,8 @@ def test_a_study_is_run_shown_and_compared(resprout, study, tmp_path, trained):
     both = resprout("compare", out, trained)
     assert both.exit_code == 0
     assert all(text in both.stdout for text in ("random", "narrow", "dsl", "50%"))
-    assert "epochs" not in both.stdout  # it follows the method
+    assert "Not all rows have the same training.epochs" in both.stdout  # it goes with the method
+    assert " epochs " not in both.stdout
 
 
 def test_a_study_goes_on_elsewhere_with_what_was_kept_beside_its_file(resprout, study, tmp_path):

@@ -90,7 +90,9 @@ def test_the_default_folder_is_named_after_the_settings(resprout, books_csv, tmp
     monkeypatch.chdir(tmp_path)
     options = ("--method", "narrow", "--budget", "25%", "--epochs", 1, "--set", "backbone.width=8", "--seed", 4)
     assert resprout("train", "--data", books_csv, *options).exit_code == 0
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["books-mf-narrow-25pct-4"]
+    assert resprout("train", "--data", books_csv, *options, "--budget-of", "training").exit_code == 0
+    names = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert names == ["books-mf-narrow-25pct-4", "books-mf-narrow-25pct-training-4"]
 
 
 def test_data_given_relative_to_here_is_found_from_elsewhere(resprout, books_csv, tmp_path, monkeypatch):
@@ -124,6 +126,15 @@ def test_evaluate_says_if_they_differ(resprout, trained, tmp_path):
     shown = resprout("evaluate", run)
     assert shown.exit_code == 1
     assert "measured and recorded metrics DIFFER" in shown.stdout
+
+
+def test_evaluate_refuses_a_part_that_the_run_does_not_have(resprout, books_csv, tmp_path):
+    options = ("--epochs", 1, "--set", "backbone.width=4", "--set", "split.validation_share=0")
+    assert resprout("train", "--data", books_csv, *options, "--out", tmp_path / "run").exit_code == 0
+    refused = resprout("evaluate", tmp_path / "run", "--part", "validation")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "has recorded nothing on validation data" in refused.stderr
+    assert resprout("evaluate", tmp_path / "run").exit_code == 0
 
 
 def test_evaluate_refuses_validation_data_that_was_trained_on(resprout, books_csv, tmp_path):

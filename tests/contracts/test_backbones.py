@@ -11,12 +11,16 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 from resprout import catalog
 from resprout.backbones.backbone import Backbone
 from resprout.backbones.lightgcn import LightGCN
+from resprout.data.batches import Triplets
 from resprout.data.histories import Histories
 from resprout.evaluation.evaluate import evaluate
 from resprout.kernels.select import choose
+from resprout.methods.method import Hooks
 from resprout.tables.build import build_tables
 from resprout.tables.initial import Start
 from resprout.tables.smoothing import InFloat32
+from resprout.training.loop import Progress, Task, train
+from resprout.training.observers import Observer
 from resprout.training.optimizer import Optimizer
 from resprout.training.settings import TrainingSettings
 
@@ -257,6 +261,53 @@ def test_pair_scores_of_cosines(name, storage):
     scorer = model.scorer()
     ranked = np.take_along_axis(scorer.scores(scorer.queries(users), 0, 30), items, 1)
     np.testing.assert_allclose(model.pair_scores(users, items).detach(), ranked, rtol=2e-5)
+
+
+def test_pair_scores_are_products_while_the_network_is_not_trained(storage):
+    seen, _ = checkerboard()
+    model = make("convncf", seen, storage, factor_share=0.3)
+    users, items = np.array([3, 39], np.int32), np.array([[0, 29], [7, 7]], np.int32)
+    model.begin_step(1, 0.29)
+    scores = model.pair_scores(users, items)
+    of_users, of_items = model.tables["user"].read(users), model.tables["item"].read(items.reshape(-1))
+    expected = np.einsum("uw,unw->un", of_users, of_items.reshape(2, 2, -1))
+    np.testing.assert_allclose(scores.detach(), expected, rtol=2e-5, atol=1e-7)
+    scores.sum().backward()
+    assert all(weights.grad is None for weights in model.network.parameters())
+    model.begin_step(2, 0.3)
+    assert not np.allclose(model.pair_scores(users, items).detach(), expected)
+
+
+@pytest.mark.parametrize("name", ["mf", "lightgcn", "ultragcn", "neumf", "convncf"])
+def test_a_loss_is_a_mean_over_the_batch_unless_it_says_that_it_is_a_sum(name):
+    seen, _ = checkerboard()
+    model = make(name, seen, l2=0.0, network_l2=0.0)
+    batch = a_batch(model)
+    # what a batch shares, it shares still
+    negatives = batch.negatives if len(batch.negatives) != 50 else np.concatenate([batch.negatives] * 2)
+    twice = Triplets(np.tile(batch.users, 2), np.tile(batch.positives, 2), negatives)
+    factor = 2 if model.sums_loss else 1
+    assert model.loss(twice).item() == pytest.approx(factor * model.loss(batch).item(), rel=1e-5)
+
+
+def test_what_a_method_adds_is_taken_times_the_batch_beside_a_loss_that_is_a_sum(name):
+    class Adding(Hooks):
+        def extra_loss(self, moment, batch):
+            return torch.tensor(1.0)
+
+    class Keeping(Observer):
+        def epoch(self, record):
+            losses.append(record.loss)
+
+    seen, _ = checkerboard()
+    losses, settings = [], TrainingSettings()
+    for hooks in (Hooks(), Adding()):
+        model = make(name, seen)
+        batches, optimizer = model.batches(64, 0, "interaction"), Optimizer(model, settings)
+        task = Task("train", "train", model, optimizer, batches, hooks, settings, 1, 1, None, lambda *_: None)
+        train(task, Progress(), Keeping())
+    factor = len(seen) / batches.per_epoch if model.sums_loss else 1
+    assert losses[1] - losses[0] == pytest.approx(factor, rel=1e-4)
 
 
 def test_scores_do_not_depend_on_blocks(name, storage):

@@ -103,6 +103,26 @@ def test_quoted_line_breaks_do_not_shift_line_numbers(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('user,item\n1,7\n2,"8\n3,9\n4,5\n', 3),
+        ('user,item\n1,7\n2,"8\n3,9\n4",5\n', 3),
+        ('user,item\n1,7\n"2,8\n3,"9\n4,5\n', 3),
+        ('user,note,item\n1,"a\nb",7\n2,"c\nd","8\n3,x,9\n', 5),
+        ('user,item,note\n1,7,"a\nb"\n2,8,"c\n3,9,d\n', 4),
+        ('user,item\n1,7\n2,"8\n' + "3,9\n" * 500_000, 3),
+    ],
+)
+def test_a_quote_left_open_swallows_nothing(tmp_path, content, line):
+    refused(written(tmp_path, "x.csv", content), f'x.csv, line {line}: the quote (") that opens field', "close it")
+
+
+def test_quotes_within_texts_are_no_open_ones(tmp_path):
+    path = written(tmp_path, "x.csv", 'user,item,note\n1,7,5" pipe\n2,8,"a ""b""\nc"\n')
+    assert rows_of(read(path)) == [(1, 7), (2, 8)]
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("user,item\n1,7\n2,8,9\n", "line 3: 3 fields, expected 2: '2,8,9'"),

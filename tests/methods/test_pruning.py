@@ -1,11 +1,17 @@
 """Methods that prune: what their stages are, and where their weights come from."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from resprout.budget import Budget, Shape
-from resprout.methods import lottery, one_shot, without_rewinding
-from resprout.methods.method import Allowance, all_stages
+from resprout.errors import BudgetExceeded
+from resprout.kernels.select import choose
+from resprout.methods import lottery, one_shot, pep, without_rewinding
+from resprout.methods.method import Allowance, Moment, all_stages
+from resprout.tables.build import build_tables
+from resprout.tables.initial import Start
 
 SHAPES = (Shape("user", 100, 10), Shape("item", 30, 10))
 
@@ -60,3 +66,18 @@ def test_one_shot_has_two_stages(retrain, values_from, epochs):
     assert (dense.storage, dense.deployed, final.deployed) == ("dense", False, True)
     assert (final.mask_from, final.values_from, final.epochs) == ("dense", values_from, epochs)
     assert final.slots == (200, 60)
+
+
+def test_a_budget_that_leaves_a_small_table_without_a_slot():
+    """Though there are more slots than tables."""
+    with pytest.raises(BudgetExceeded, match=r"budget 0\.02% is too small: table 'user' would have no weight left"):
+        Budget.parse("0.02%").slots([Shape("user", 10, 64), Shape("item", 100_000, 64)])
+    assert Budget.parse("1%").slots(SHAPES) == [10, 3]
+
+
+@pytest.mark.parametrize(("sums_loss", "pull"), [(False, 0.25), (True, 16.0)])
+def test_thresholds_are_pulled_as_hard_beside_a_loss_that_is_a_sum(sums_loss, pull):
+    tables = build_tables(SHAPES, "thresholded", (), Start("normal", 0.1, 0), False, choose().backend)
+    model = SimpleNamespace(tables=tables, sums_loss=sums_loss)
+    pep.Search(pep.Options(pull=0.25), 100).begin(Moment(0, 0, 10, 0, model, None, batch_size=64))
+    assert [table.pull for table in tables.values()] == [pull, pull]

@@ -1,5 +1,6 @@
 """How many columns a budget is, and of how many bits."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -158,6 +159,24 @@ def test_a_budget_without_room_for_a_column():
         planned("0.5%")
     with pytest.raises(BudgetExceeded, match="no column left"):
         planned("1.5%", precision="int8")
+
+
+@pytest.mark.parametrize("budget", ["0.5%", "600B"])
+@pytest.mark.parametrize("precision", ["planes", "float16", "int8", "bits3"])
+@pytest.mark.parametrize("method", [Quantised, Resprout])
+def test_a_budget_that_is_too_small_says_which_one_would_do(method, budget, precision):
+    def plan(limit):
+        allowance = Allowance(SHAPES, Budget.parse(limit), rotation_invariant=True)
+        return all_stages(method(method.Options(precision=precision)), allowance)
+
+    with pytest.raises(BudgetExceeded) as refused:
+        plan(budget)
+    (enough,) = re.findall(r"; give (\S+) or more$", str(refused.value))
+    assert enough[-1] == budget[-1]
+    assert plan(enough)
+    less = f"{int(enough[:-1]) - 1}B" if enough.endswith("B") else f"{float(enough[:-1]) - 0.01:.2f}%"
+    with pytest.raises(BudgetExceeded):
+        plan(less)
 
 
 def test_rounding_that_begins_late():

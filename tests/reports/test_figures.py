@@ -40,7 +40,7 @@ def group(folder, method="dense", slots=DENSE, recall=(0.4,), losses=(), **setti
     if losses:
         folder.mkdir()
         lines = [
-            {"phase": phase, "stage": stage, "epoch": epoch, "loss": loss}
+            {"phase": phase, "stage": stage, "epoch": epoch, "loss": loss, "metrics": {}, "slots": 1}
             for phase, stage, values in losses
             for epoch, loss in enumerate(values, 1)
         ]

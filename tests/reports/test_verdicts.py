@@ -25,15 +25,15 @@ def group(method, training=1.0, inference=1.0, memory=1.0, slots=100, epochs=10)
     ("costs", "difference", "expected"),
     [
         # all costs lower, and better or not surely worse
-        ((0.6, 0.5, 0.7, 50, 10), Comparison(0.01, 0.001), ("training, inference, memory", "yes", "yes", "yes")),
-        ((0.6, 0.5, 0.7, 50, 10), Comparison(-0.01, 0.05), ("training, inference, memory", "yes", "yes", "yes")),
+        ((0.6, 0.5, 0.7, 50, 10), Comparison(0.01, 0.01, 0.001), ("training, inference, memory", "yes", "yes", "yes")),
+        ((0.6, 0.5, 0.7, 50, 10), Comparison(-0.01, 0.5, 0.05), ("training, inference, memory", "yes", "yes", "yes")),
         # surely worse
-        ((0.6, 0.5, 0.7, 50, 10), Comparison(-0.01, 0.049), ("training, inference, memory", "no", "no", "no")),
+        ((0.6, 0.5, 0.7, 50, 10), Comparison(-0.01, 0.5, 0.049), ("training, inference, memory", "no", "no", "no")),
         # pruning: training costs more
-        ((2.0, 0.5, 1.0, 50, 10), Comparison(0.0, 1.0), ("inference", "yes", "no", "yes")),
+        ((2.0, 0.5, 1.0, 50, 10), Comparison(0.0, 1.0, 1.0), ("inference", "yes", "no", "yes")),
         # takes longer, or keeps all weights
-        ((0.6, 0.5, 0.7, 50, 11), Comparison(0.0, 1.0), ("training, inference, memory", "yes", "yes", "no")),
-        ((1.0, 1.0, 1.0, 100, 10), Comparison(0.0, 1.0), ("none", "yes", "no", "no")),
+        ((0.6, 0.5, 0.7, 50, 11), Comparison(0.0, 1.0, 1.0), ("training, inference, memory", "yes", "yes", "no")),
+        ((1.0, 1.0, 1.0, 100, 10), Comparison(0.0, 1.0, 1.0), ("none", "yes", "no", "no")),
     ],
 )
 def test_verdicts(costs, difference, expected):

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 
@@ -25,5 +27,25 @@ def study_file(study_text, tmp_path):
         path = tmp_path / "small.toml"
         path.write_text(study_text(grids, more))
         return path
+
+    return write
+
+
+@pytest.fixture
+def write_result():
+    """Writes a result.json by hand; what is not given is as good as nothing."""
+
+    def write(folder, limit=None, **own):
+        result = {
+            **dict.fromkeys(("dataset", "backbone", "method"), ""),
+            **{"seed": 0, "refit": False, "validation": {}, "test": {}},
+            "epochs": {"trained": 1, "chosen": 1},
+            "budget": dict.fromkeys(("slots", "dense_weights", "deployed_bytes", "dense_bytes"), 1) | {"limit": limit},
+            "cost": dict.fromkeys(("train_seconds", "peak_table_bytes"), 1) | {"stages": []},
+        }
+        result["cost"] |= {
+            f"macs_{kind}": 1 for kind in ("nominal_training", "executed_training", "executed_inference")
+        }
+        (folder / "result.json").write_text(json.dumps({**result, **own}))
 
     return write

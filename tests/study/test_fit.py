@@ -56,3 +56,10 @@ def test_a_loss_within_its_own_noise_does_not_make_a_budget_too_small(monkeypatc
 def test_bounds_that_make_no_sense(monkeypatch, options):
     with pytest.raises(SettingsError, match="expected 0 < lowest < highest <= 100"):
         walk(monkeypatch, lambda share: [0.0], **options)
+
+
+def test_without_validation_data_there_is_nothing_to_search_by():
+    search = Search({"method": {"name": "dsl"}, "split": {"validation_share": 0}})
+    for share in (None, 50.0):
+        with pytest.raises(SettingsError, match=r"split.validation_share is 0"):
+            search.planned(share)

@@ -1,29 +1,26 @@
 """Which runs stand side by side, on hand-made run folders."""
 
-import json
-
 import pytest
 
 from resprout.study.panels import panels_of
-from resprout.study.results import outcomes_of
+from resprout.study.results import groups_of, outcomes_of
 
 
 @pytest.fixture
-def outcomes(tmp_path):
-    """Outcomes of runs (data, backbone, width, method, budget, learning rate)."""
+def outcomes(write_result, tmp_path):
+    """Outcomes of runs (data, backbone, width, method, budget, learning rate), and more lines of their settings."""
 
     def make(*runs):
         folders = []
-        for k, (data, backbone, width, method, budget, rate) in enumerate(runs):
-            folder = tmp_path / str(k)
+        for data, backbone, width, method, budget, rate, *more in runs:
+            folder = tmp_path / str(len(list(tmp_path.iterdir())))
             folder.mkdir()
             limit = f'[budget]\nlimit = "{budget}"\n' if budget else ""
             (folder / "run.toml").write_text(
                 f'[data]\nsource = "{data}"\n[backbone]\nname = "{backbone}"\nwidth = {width}\n'
-                f'[method]\nname = "{method}"\n{limit}[training]\nseed = 0\nlearning_rate = {rate}\n'
+                f'[method]\nname = "{method}"\n{limit}[training]\nseed = 0\nlearning_rate = {rate}\n' + "\n".join(more)
             )
-            result = {"dataset": data, "backbone": backbone, "method": method, "budget": {"limit": budget}}
-            (folder / "result.json").write_text(json.dumps(result))
+            write_result(folder, dataset=data, backbone=backbone, method=method, limit=budget)
             folders.append(folder)
         return outcomes_of(folders)
 
@@ -107,3 +104,25 @@ def test_a_label_leaves_out_what_goes_with_the_budget(outcomes):
     (panel,) = panels_of(outcomes(*(("one", "mf", 8, *run) for run in runs)))
     labels = [panel.label(group, budget=False) for group in panel.groups]
     assert labels == ["dsl", "dsl", "dsl", "random, learning_rate 0.1", "random, learning_rate 0.2"]
+
+
+def test_a_setting_that_one_of_two_runs_has_tells_them_apart(outcomes):
+    dense, resprout = ("one", "mf", 8, "dense", None, 0.1), ("one", "mf", 8, "dsl", "20%", 0.1)
+    for run, more, key in (
+        (dense, "[filter]\nmin_rating = 4.0", "filter.min_rating"),
+        (dense, "network_rate = 0.1", "training.network_rate"),
+        (resprout, "[stages.train.training]\nlearning_rate = 0.2", "stages.train.training.learning_rate"),
+    ):
+        found = outcomes(run, (*run, more))
+        assert list(found[0].point) == [key]
+        assert len(groups_of(found)) == 2
+
+
+def test_what_only_another_method_could_have_does_not(outcomes):
+    found = outcomes(("one", "mf", 8, "dense", None, 0.1), ("one", "mf", 8, "dsl", "20%", 0.1))
+    assert list(found[0].point) == ["method.name", "budget.limit"]
+
+
+def test_settings_that_go_with_method_or_budget_are_named(outcomes):
+    (panel,) = panels_of(outcomes(("one", "mf", 8, "dense", None, 0.1), ("one", "mf", 8, "dsl", "20%", 0.2)))
+    assert (panel.settings, panel.unsaid) == ([], ["training.learning_rate"])

@@ -1,6 +1,5 @@
 """Studies that are run in processes of their own."""
 
-import json
 import os
 import signal
 import subprocess
@@ -149,12 +148,12 @@ def test_what_is_best_on_validation_data_is_trained_with_all_seeds(study_file, t
         outcomes_of([folder.run(choice.trials[0].key).path])
 
 
-def test_trials_that_validation_data_say_nothing_of(study_file, tmp_path):
+def test_trials_that_validation_data_say_nothing_of(study_file, write_result, tmp_path):
     folder, study = StudyFolder(tmp_path / "out"), read_study(study_file(TRIED))
     for trial in study.choices[0].trials:
         folder.run(trial.key).claim(trial.settings)
-        folder.run(trial.key).result.write_text('{"validation": {}}')
-    with pytest.raises(RunError, match=r"trials are judged by validation data, and this one has none \(recall@5\)"):
+        write_result(folder.run(trial.key).path)
+    with pytest.raises(RunError, match=r"to be judged by validation data, and has none \(recall@5\)"):
         folder.chosen(study.choices[0])
 
 
@@ -173,13 +172,13 @@ def test_a_folder_that_holds_something_else_is_left_alone(study_file, tmp_path):
         run(study_file(GRID), StudyFolder(tmp_path / "thesis"))
 
 
-def test_runs_that_differ_by_their_seed_alone_are_one_group(tmp_path):
+def test_runs_that_differ_by_their_seed_alone_are_one_group(write_result, tmp_path):
     for name, recall, budget, seed in [("a", 0.1, "20%", 0), ("b", 0.3, "20%", 1), ("c", 0.4, "50%", 0)]:
         folder = tmp_path / name
         folder.mkdir()
         method = f'[method]\nname = "random"\n[budget]\nlimit = "{budget}"\n[training]\nseed = {seed}\n'
         (folder / "run.toml").write_text(method)
-        (folder / "result.json").write_text(json.dumps({"test": {"recall@20": recall}}))
+        write_result(folder, test={"recall@20": recall})
     first, second = groups_of(outcomes_of([tmp_path / name for name in "abc"]))
     assert [group.point for group in (first, second)] == [{"budget.limit": "20%"}, {"budget.limit": "50%"}]
     assert str(first.spread("test", "recall@20")) == "0.2000 ± 0.1414"

@@ -195,7 +195,7 @@ def test_executed_multiply_adds_of_ranking(make, name, storage, block, monkeypat
     assert cost.executed_inference(model) == ranked(model, block)
 
 
-@pytest.mark.parametrize("name", ["mf", "lightgcn", "multvae", "neumf"])
+@pytest.mark.parametrize("name", ["mf", "lightgcn", "multvae", "neumf", "convncf"])
 @pytest.mark.parametrize(
     ("method", "options"),
     [("rkd", {"items": 5, "samples": 3}), ("tkd", {}), ("tkd", {"topology": "hierarchical", "groups": 1})],
@@ -205,6 +205,7 @@ def test_executed_multiply_adds_of_what_a_teacher_adds(make, name, method, optio
     kind = catalog.load_method(method)
     hooks = kind(kind.Options(**options)).hooks(Stage("train", "dense", ()))
     hooks.prepare(student, lambda _: teacher, 0)
+    student.begin_step(1, 0.0)
     batch = student.batches(6, 0, "user").batch(0, 0)
     moment = Moment(0, 1, STEPS, 0, student, None)
     plain = cost.executed_step(student, batch)
@@ -270,6 +271,16 @@ def test_nominal_multiply_adds_of_training(make, name, storage, histories, monke
     slots, weights = (sum(table.slots for table in each.tables.values()) for each in (model, dense))
     nominal = figures(model, batch)["macs_nominal_training"]
     assert nominal == pytest.approx(3 * forward * (2 * slots / weights + 1) / 3, abs=1)
+
+
+def test_a_search_behind_thresholds_takes_nominally_what_a_dense_training_takes(make):
+    model, dense = make("mf", "thresholded", 1.0), make("mf", "dense", 1.0)
+    for table in model.tables.values():
+        table.start_logits("table", -3.0)
+        assert 0 < table.slots < table.shape.weights
+    batch = model.batches(6, 0, "user").batch(0, 0)
+    kinds = ("macs_nominal_training", "macs_executed_training")
+    assert [figures(model, batch)[kind] for kind in kinds] == [figures(dense, batch)[kind] for kind in kinds]
 
 
 def test_nominal_multiply_adds_of_inference(make, name, storage, histories):

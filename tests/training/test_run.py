@@ -19,7 +19,7 @@ from resprout.serving.recommender import model_of
 from resprout.training import checkpoint, run
 from resprout.training.checkpoint import Checkpoints
 from resprout.training.observers import Observer
-from resprout.training.prepare import load_dataset, measure
+from resprout.training.prepare import load_dataset, measure, prepare
 from resprout.training.settings import read_toml
 
 NETWORKS = {
@@ -211,6 +211,30 @@ def test_patience_stops_early_and_none_never(settings, tmp_path):
     assert stopped["epochs"]["trained"] == stopped["epochs"]["chosen"] + 2 < 60
     patient = run.start(settings("dense", "training.epochs=30", "training.patience=0"), tmp_path / "b", Observer())
     assert patient["epochs"]["trained"] == 30
+
+
+@pytest.mark.parametrize(("factor_share", "earliest"), [(0.5, 6), (0.55, 6), (1.0, 10)])
+def test_no_epoch_is_chosen_before_the_network_is_trained(settings, tmp_path, factor_share, earliest):
+    """Nor do those before it try patience; where it never is, it is the last one. So it is after a stop, too."""
+    own = ["training.epochs=10", "training.patience=1", *NETWORKS["convncf"], f"backbone.factor_share={factor_share}"]
+    chosen = settings("dense", "backbone.name=convncf", *own)
+    result = run.start(chosen, tmp_path / "whole", Observer())
+    assert result["epochs"]["chosen"] >= earliest
+    records = [json.loads(line) for line in (tmp_path / "whole/metrics.jsonl").read_text().splitlines()]
+    assert all(record["metrics"] for record in records)
+    assert [record["epoch"] for record in records if record["best"]][:1] == ([] if factor_share == 1 else [earliest])
+    with pytest.raises(Stop):
+        run.start(chosen, tmp_path / "halves", StopAt(20))
+    run.resume(tmp_path / "halves", Observer())
+    assert files_of(tmp_path / "halves") == files_of(tmp_path / "whole")
+
+
+def test_a_method_plans_with_what_is_learnt_from(settings):
+    """Whether one side goes without rows: 100 interactions in the mean, but not of those that training sees."""
+    prepared = prepare(settings())
+    allowance = run._allowance(settings(), prepared)
+    assert allowance.interactions == {"users": len(prepared.split.train) / 40, "items": len(prepared.split.train) / 30}
+    assert len(prepared.split.train) < len(prepared.dataset.interactions)
 
 
 def test_refit_trains_on_validation_data_too_for_the_chosen_epochs(settings, tmp_path):

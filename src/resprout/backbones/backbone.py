@@ -66,6 +66,8 @@ class Backbone(ABC):
     """Whether it can rank users that training has not seen, from their histories, whatever its form."""
     rotation_invariant: ClassVar[bool] = False
     """Whether scores and losses stay the same when the rows of all tables, equally wide, are turned by one rotation."""
+    sums_loss: ClassVar[bool] = False
+    """Whether its loss is a sum over the batch, not a mean: what methods add is taken times the batch's size then."""
     sparse_operands: ClassVar[int]
     """How many of the two factors of a score are rows of a table: inference shrinks with density to this power."""
 
@@ -144,7 +146,7 @@ class Backbone(ABC):
         """
 
     def pair_scores(self, users: I32, items: I32) -> torch.Tensor:
-        """Scores `[users, n]` of items `[users, n]`, those that are ranked by, with gradients."""
+        """Scores `[users, n]` of items `[users, n]`, with gradients: those that are ranked by, after the last turn."""
         backend = next(iter(self.tables.values())).backend
         groups = backend.group_ids(items.reshape(-1), np.full(self.histories.n_items, -1, np.int32))
         of_users, of_items = self.vectors(users, groups.unique)
@@ -152,7 +154,10 @@ class Backbone(ABC):
 
     @property
     def turns(self) -> tuple[float, ...]:
-        """Shares of training at which its loss becomes another one, so that a step costs something else."""
+        """Shares of training at which its loss becomes another one, so that a step costs something else.
+
+        No epoch before the last of them is chosen.
+        """
         return ()
 
     # What is counted, and what is not: see `training.cost`.

@@ -25,6 +25,11 @@ from resprout.tables.table import Table
 class Options(backbone.L2Options):
     """Options of `cdae`."""
 
+    l2: float = Field(
+        default=1e-4,
+        ge=0,
+        description="weight of 1/2 |users' rows of the batch, as stored|^2 / batch size; item tables have none",
+    )
     dropout: float = Field(default=0.5, ge=0, lt=1, description="share of a history that is dropped in training (q)")
     negatives: int = Field(
         default=5, ge=0, description="items outside the history that count in the loss, a positive; 0 for all of them"
@@ -34,8 +39,9 @@ class Options(backbone.L2Options):
 class CDAE(backbone.Backbone):
     """Score = output row times sigmoid(sum of input rows of the history + the user's row + bias), plus an item's bias.
 
-    The matrices of input and output are two tables (the paper's code ties them by default). A user whom training has
-    not seen has no row: the mean of the trained rows stands in its place.
+    The matrices of input and output are two tables (the paper's code ties them by default). L2 is of users' rows alone;
+    RecBole weighs the input table, too. A user whom training has not seen has no row: the mean of the trained
+    rows stands in its place.
     """
 
     Options = Options

@@ -43,7 +43,11 @@ class ConvNCF(backbone.Backbone):
 
     Widths that are no power of two are filled up with zeros. The authors start from rows of a trained MF-BPR; here the
     first `factor_share` of training is that, on the same tables, within the same budget. Ranking is by the network from
-    the start, so that no epoch before its turn is chosen.
+    the start; no epoch before its turn is chosen.
+
+    BPR is a mean where the authors sum, as with the other backbones. They start filters and top with truncated normals
+    and biases at 0.1, here Xavier's rule and zeros as in other networks; they weigh the squares of the last layer by
+    10 and of filters by 1, to that sum, here one `network_l2` weighs all of the network, biases too.
     """
 
     Options = Options
@@ -88,7 +92,9 @@ class ConvNCF(backbone.Backbone):
         return autograd.rows(self.tables["user"], users), autograd.rows(self.tables["item"], items)
 
     def pair_scores(self, users: I32, items: I32) -> torch.Tensor:
-        """See `Backbone.pair_scores`: by the network."""
+        """See `Backbone.pair_scores`: by the network, or by products while these are what is learnt."""
+        if self.learns_products:
+            return super().pair_scores(users, items)
         of_users, of_items = self.vectors(users, items.reshape(-1))
         return self.scores_of(of_users.repeat_interleave(items.shape[1], 0), of_items).view(items.shape)
 
@@ -133,7 +139,7 @@ class ConvNCF(backbone.Backbone):
 
     def executed_pair_scores(self, users: int, each: int) -> int:
         """See `Backbone.executed_pair_scores`."""
-        return users * each * self.pair_multiply_adds()
+        return 0 if self.learns_products else users * each * self.pair_multiply_adds()
 
     def executed_ranking(self) -> int:
         """See `Backbone.executed_ranking`: no part of a score is shared by pairs."""

@@ -38,7 +38,9 @@ class Options(backbone.Options):
 class MultVAE(backbone.Backbone):
     """Encoder n-width-2*latent, decoder latent-width-n, both with tanh; the two outermost matrices are the tables.
 
-    Users are their histories: those that training has not seen are ranked like any others.
+    Users are their histories: those that training has not seen are ranked like any others. The weight of the KL term
+    rises over half of training instead of the authors' 200,000 updates, for that is more than most trainings have.
+    Matrices start by Xavier's uniform rule and biases at zero, as in other networks here; theirs by normals.
     """
 
     Options = Options

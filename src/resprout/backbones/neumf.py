@@ -42,7 +42,9 @@ class NeuMF(backbone.Backbone):
     """Score = a weighted sum over [product of the product rows, top of the network over the deep rows].
 
     The paper's equation 12, with its sigmoid left to the loss. The first layer is kept as its two halves, W_u u and
-    W_i i, so that ranking computes each half once a user and once an item.
+    W_i i, so that ranking computes each half once a user and once an item. For the same reason a positive and its
+    negatives share the dropout mask of the user's half. The last layer starts by Xavier's rule, like all networks here,
+    where the authors have LeCun's.
     """
 
     Options = Options

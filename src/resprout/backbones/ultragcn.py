@@ -53,6 +53,7 @@ class UltraGCN(TwoTables):
     Options = Options
     summary = "matrix factorisation whose loss has the weights of a smoothed graph, and of an item graph"
     training: ClassVar[Mapping[str, Any]] = {"batch_size": 1024, "learning_rate": 1e-3}
+    sums_loss = True
 
     def __init__(self, options: Any, tables: Mapping[str, Table], histories: Histories, seed: int = 0) -> None:
         super().__init__(options, tables, histories, seed)

@@ -22,10 +22,17 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure a deployed model again; exit code 1 if the metrics are not those that the run recorded."""
+    from resprout.errors import RunError
     from resprout.training.folder import RunFolder
 
     folder = RunFolder(run)
     recorded: dict[str, float] = folder.read_result()[part.value]
+    if not recorded:
+        other = Part.test if part is Part.validation else Part.validation
+        raise RunError(
+            f"run {run} has recorded nothing on {part.value} data to compare with: it has none, or was not to read "
+            f"them; measure on the others with --part {other.value}"
+        )
     found = _measured(folder, part.value)
     agree = found.keys() == recorded.keys() and all(
         math.isclose(found[name], recorded[name], rel_tol=1e-9, abs_tol=1e-12) for name in recorded

@@ -1,9 +1,16 @@
 """Lists of ids in files, for users to recommend to and items to recommend."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resprout.errors import DataError
+
+if TYPE_CHECKING:
+    from resprout.data.idmap import IdMap
+
+_PARQUET = (".parquet", ".pq")
+_TABLES = (".csv", ".tsv", *_PARQUET)
 
 
 def read_ids(path: Path, role: str) -> list[Any]:
@@ -14,12 +21,41 @@ def read_ids(path: Path, role: str) -> list[Any]:
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected {role} ids")
     try:
-        ids = _column(path, role) if path.suffix.lower() in (".csv", ".tsv", ".parquet", ".pq") else _lines(path)
+        ids = _column(path, role) if path.suffix.lower() in _TABLES else _lines(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     if not ids:
         raise DataError(f"{path}: no {role} ids in it; expected at least one")
     return ids
+
+
+def check_known(path: Path, role: str, ids: Sequence[Any], known: "IdMap") -> None:
+    """DataError naming file and line of the first of the ids, read from that file, that the model does not know."""
+    try:
+        known.rows(ids)
+    except DataError:
+        for row, one in enumerate(ids):
+            try:
+                known.rows([one])
+            except DataError as error:
+                raise DataError(
+                    f"{_place(path, row)}: {role}: {error}; leave it out, or train again on data that has it"
+                ) from None
+
+
+def _place(path: Path, row: int) -> str:
+    """Where an id stands, for people."""
+    if path.suffix.lower() in _PARQUET:
+        return f"{path}, row {row}"
+    if path.suffix.lower() in _TABLES:
+        from resprout.data.readers.delimited import delimiter_of
+        from resprout.data.readers.text import numbered_records
+
+        content = path.read_bytes()
+        lines = [line for line, _ in numbered_records(content, delimiter_of(content.splitlines()[0]))]
+        return f"{path}, line {lines[1 + row]}"
+    filled = [number for number, line in enumerate(path.read_text("utf-8").splitlines(), 1) if line.strip()]
+    return f"{path}, line {filled[row]}"
 
 
 def _lines(path: Path) -> list[str]:
@@ -35,7 +71,7 @@ def _column(path: Path, role: str) -> list[Any]:
     import pyarrow.parquet
 
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
+        if path.suffix.lower() in _PARQUET:
             schema = pyarrow.parquet.read_schema(path)
             table = pyarrow.parquet.read_table(path, columns=[_name(path, schema.names, role)])
         else:

@@ -1,4 +1,4 @@
-"""`resprout methods`: the backbones and methods there are, and the options of each."""
+"""`resprout methods`: the backbones and methods there are, and the options of each, and of what is common to all."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,11 +9,14 @@ if TYPE_CHECKING:
 
 
 def methods(
-    name: Annotated[str | None, typer.Argument(help="Show the options of this backbone or method.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Show the options of this backbone, method or section of the settings.")
+    ] = None,
 ) -> None:
-    """List backbones and training methods, or the options of one."""
+    """List backbones, training methods and other sections of the settings, or the options of one."""
     from resprout import catalog
     from resprout.cli.tables import figures, output
+    from resprout.training.settings import COMMON
 
     if name is None:
         backbones = [(one, catalog.load_backbone(one).summary) for one in catalog.backbone_names()]
@@ -22,6 +25,7 @@ def methods(
         output().print(figures("backbones (--backbone)", ("name", "what it is"), backbones, text_columns=2))
         headers = ("name", "what it is", "cost, in dense trainings")
         output().print(figures("methods (--method)", headers, trainings, text_columns=3))
+        typer.echo(f"other settings: resprout methods {' | '.join(COMMON)}")
         return
     section, found = _find(name)
     rows = [
@@ -35,9 +39,12 @@ def methods(
 
 def _find(name: str) -> "tuple[str, type[BaseModel]]":
     from resprout import catalog
+    from resprout.training.settings import COMMON
 
+    if name in COMMON:
+        return name, COMMON[name]
     if name in catalog.backbone_names():
         return "backbone", catalog.load_backbone(name).Options
     if name in catalog.method_names():
         return "method", catalog.load_method(name).Options
-    raise catalog.unknown("backbone or method", name, [*catalog.backbone_names(), *catalog.method_names()])
+    raise catalog.unknown("backbone or method", name, [*catalog.backbone_names(), *catalog.method_names(), *COMMON])

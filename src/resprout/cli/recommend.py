@@ -33,11 +33,19 @@ def recommend(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="New users: an interactions file of what they have had; cdae and multvae can rank them.",
+            help="New users: an interactions file of what they have had. `cdae`, `multvae` and models without rows for "
+            "users can rank them.",
         ),
     ] = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Items for each user.")] = 10,
-    include_seen: Annotated[bool, typer.Option("--include-seen", help="Also items that the user knows.")] = False,
+    include_seen: Annotated[
+        bool,
+        typer.Option(
+            "--include-seen",
+            help="Also items that the user has in the data that the model was trained on. Held-out ones are always "
+            "candidates.",
+        ),
+    ] = False,
     items: Annotated[
         Path | None,
         typer.Option(
@@ -55,11 +63,16 @@ def recommend(
         raise SettingsError("for whom? Give --user ID (as often as needed), --users FILE or --histories FILE")
     if histories is not None and (user or users is not None):
         raise SettingsError("--histories brings its own users: leave out --user and --users")
-    from resprout.cli.ids import read_ids
+    from resprout.cli.ids import check_known, read_ids
 
-    wanted = [*(user or []), *(read_ids(users, "user") if users is not None else [])]
+    listed = [] if users is None else read_ids(users, "user")
+    wanted = [*(user or []), *listed]
     candidates = None if items is None else read_ids(items, "item")
     recommender = _opened(run)
+    if users is not None:
+        check_known(users, "user", listed, recommender.parts.user_ids)
+    if items is not None and candidates is not None:
+        check_known(items, "item", candidates, recommender.parts.item_ids)
     if histories is not None:
         new = _histories(histories)
         wanted = list(new)

@@ -102,12 +102,18 @@ def compare(
 def _print(folders: list[Path]) -> None:
     """A table for each task and model."""
     from resprout.cli.tables import output
+    from resprout.study.folder import StudyFolder
     from resprout.study.panels import panels_of
     from resprout.study.results import outcomes_of
 
     panels = panels_of(outcomes_of(folders))
     for panel in panels:
         output().print(_comparison(panel, panel.title if len(panels) > 1 else None))
+        if panel.unsaid:
+            output().print(f"Not all rows have the same {', '.join(panel.unsaid)} either.", soft_wrap=True)
+    for study in filter(lambda one: one.plan.exists(), map(StudyFolder, folders)):
+        if left := len(study.keys()) - len(study.ended_runs()):
+            output().print(f"{study.path}: {left} of {len(study.keys())} runs have not ended.", soft_wrap=True)
 
 
 def _comparison(panel: "Panel", title: str | None) -> "Table":

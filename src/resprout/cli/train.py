@@ -29,7 +29,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Everything random follows from it.  [default: 0]")] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="A new folder.  [default: runs/<data>-<backbone>-<method>[-<budget>]-<seed>]"),
+        typer.Option(help="A new folder.  [default: runs/<data>-<backbone>-<method>[-<budget>[-training]]-<seed>]"),
     ] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Settings; options here win.")] = None,
     set_: Annotated[
@@ -113,6 +113,7 @@ def _shared(folder: Path | None) -> "SharedStages | None":
 def _settings(given: dict[str, Any]) -> "Settings":
     """Defaults, then the recipe, then --config, then named options, then --set."""
     from resprout.api import settings_of
+    from resprout.errors import SettingsError
     from resprout.training.recipes import with_recipe
     from resprout.training.settings import assignments, merged, read_toml
 
@@ -135,7 +136,12 @@ def _settings(given: dict[str, Any]) -> "Settings":
     recipe = None
     if "no-recipe" not in given:
         values, recipe = with_recipe(values)
-    settings = settings_of(values)
+    try:
+        settings = settings_of(values)
+    except SettingsError as error:
+        if "config" in given:
+            raise SettingsError(f"{error} (in {given['config']}, or in an option that wins over it)") from error
+        raise
     if recipe is not None:
         typer.echo(f"settings: recipe {recipe}, where you gave none (--no-recipe leaves it out)", err=True)
     return settings

@@ -64,7 +64,7 @@ class Allowance:
     """What a method may plan with: the backbone's tables at full width, and the budget, if one was given.
 
     one_sided: those of its forms in which one side alone has rows, by side; empty if it has none.
-    interactions: how many "users" and "items" have in the mean; empty if nobody knows.
+    interactions: how many "users" and "items" have to learn from, in the mean; empty if nobody knows.
     rotation_invariant: see `Backbone.rotation_invariant`.
     """
 
@@ -101,7 +101,7 @@ class Moment:
     """Where training stands, and what hooks may use.
 
     step counts updates of this stage from 1; total_steps is where its schedules end. backward(factor) replaces the
-    pending gradients by those of one fresh batch, `factor` times as large.
+    pending gradients by those of one fresh batch, `factor` times as large. batch_size: of whole batches.
     """
 
     epoch: int
@@ -110,6 +110,7 @@ class Moment:
     seed: int
     model: Backbone
     backward: Callable[[int], None]
+    batch_size: int = 1
 
     @property
     def tables(self) -> Mapping[str, Table]:
@@ -145,7 +146,7 @@ class Hooks:
         """Before the loss of a batch; gradients that it leaves in `network` are part of the update."""
 
     def extra_loss(self, moment: Moment, batch: Any) -> torch.Tensor | None:
-        """A term to add to the loss of a batch."""
+        """A term to add to the loss of a batch, as if that were a mean: see `Backbone.sums_loss`."""
         return None
 
     def after_update(self, moment: Moment) -> None:

@@ -19,7 +19,9 @@ class Options(packing.PackedOptions):
     )
     threshold_start: float = Field(default=-10.0, description="s at the start; the threshold is sigmoid(s)")
     pull: float = Field(
-        default=5e-5, ge=0, description="weight of s^2 / 2 in the loss: it raises the threshold towards a half"
+        default=5e-5,
+        ge=0,
+        description="weight of s^2 / 2 in a loss that is a mean: it raises the threshold towards a half",
     )
     search_epochs: int | None = Field(
         default=None, ge=1, description="epochs of the search; training.epochs if not given"
@@ -65,7 +67,7 @@ class Search(Hooks):
         for table in _thresholded(moment.tables):
             if moment.step == 0:
                 table.start_logits(self._options.thresholds, self._options.threshold_start)
-            table.pull = self._options.pull
+            table.pull = self._options.pull * (moment.batch_size if moment.model.sums_loss else 1)
         self._left = sum(table.slots for table in moment.tables.values())
 
     def after_epoch(self, moment: Moment) -> None:

@@ -79,5 +79,8 @@ def planes_within(allowance: Allowance) -> str:
     rows = sum(shape.rows for shape in allowance.shapes)
     size = (allowance.budget.bytes_of(allowance.shapes) - besides) // rows - planes.CODE_BYTES
     if size < 1:
-        raise BudgetExceeded(f"budget {allowance.budget} is too small: planes would have no byte a row left")
+        raise BudgetExceeded(
+            f"budget {allowance.budget} is too small: planes would have no byte a row left; "
+            f"{allowance.budget.way_out(besides + rows * (1 + planes.CODE_BYTES), allowance.shapes)}"
+        )
     return f"{PLANES}{min(size, width)}"

@@ -38,8 +38,11 @@ def _of_panel(panel: Panel) -> Iterator[Section]:
     text = (
         f"Test data, mean and deviation over seeds ({' to '.join(map(str, seeds))} of them); best and second best are "
         f"marked. Stars: the difference from {name}, user by user over seeds that all have (paired t-tests, corrected "
-        "by Holm), is less likely by chance than 0.05, 0.01, 0.001."
+        "by Holm), is less likely by chance than 0.05, 0.01, 0.001. Chance is that of the users, for these trained "
+        "models; how much other seeds change is the deviation."
     )
+    if panel.unsaid:
+        text += f" Not all rows have the same {', '.join(panel.unsaid)} either: these go with method or budget."
     yield Section("Comparison", text, [comparison(panel, found)])
     if panel.dense is not None and any(found):
         yield Section("Verdicts", VERDICTS, [verdicts(panel, panel.dense, found)])

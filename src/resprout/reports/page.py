@@ -36,7 +36,16 @@ class Section:
 
 
 def write_report(folder: Path, title: str, sections: Sequence[Section]) -> Path:
-    """The page, once it and its files lie in the folder; RunError if that holds something else."""
+    """The page, once it and its files lie in the folder; RunError if that holds something else or is not writable."""
+    try:
+        return _written(folder, title, sections)
+    except OSError as error:
+        raise RunError(
+            f"output folder {folder} cannot be written to: {error.strerror or error}; name another with --out"
+        ) from error
+
+
+def _written(folder: Path, title: str, sections: Sequence[Section]) -> Path:
     if folder.exists() and not (folder / PAGE).exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"output folder {folder} holds other files: name another with --out")
     folder.mkdir(parents=True, exist_ok=True)

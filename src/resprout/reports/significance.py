@@ -9,10 +9,15 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Comparison:
-    """Mean difference of a metric over users, and how likely one as large is by chance (two-sided, corrected)."""
+    """Mean difference of a metric over users, and how likely one as large is by chance, two-sided.
+
+    p_value: corrected for many comparisons, to say that there is a difference; alone: not corrected, to say that there
+    is none, which a correction would make the easier the more comparisons there are.
+    """
 
     difference: float
     p_value: float
+    alone: float
 
     @property
     def mark(self) -> str:
@@ -29,7 +34,8 @@ def compared(reference: NDArray[np.float64], others: Sequence[NDArray[np.float64
     from scipy.stats import ttest_rel
 
     raw = [1.0 if np.array_equal(other, reference) else float(ttest_rel(other, reference).pvalue) for other in others]
-    return [Comparison(float((other - reference).mean()), p) for other, p in zip(others, holm(raw), strict=True)]
+    differences = [float((other - reference).mean()) for other in others]
+    return [Comparison(*values) for values in zip(differences, holm(raw), raw, strict=True)]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -46,7 +46,7 @@ class Search:
     ratio: float = 1.15
 
     def planned(self, share: float | None) -> list[PlannedRun]:
-        """The runs of a share, or of the dense table."""
+        """The runs of a share, or of the dense table; SettingsError for settings without validation data."""
         runs = []
         for seed in self.seeds:
             own = {SEED: seed, "method.name": "dense"} if share is None else {SEED: seed, "budget.limit": f"{share:g}%"}
@@ -55,6 +55,8 @@ class Search:
             }
             values = merged(given, *(nested(key, value) for key, value in own.items()))
             settings = settings_of(with_recipe(values)[0])
+            if not settings.split.validation_share:
+                raise SettingsError("budgets are judged by validation data: split.validation_share is 0, raise it")
             runs.append(PlannedRun(run_key(settings), settings, own))
         return runs
 
@@ -111,4 +113,4 @@ def _measured(
     progress = run_study(Study("fit-budget", runs), folder, workers, told)
     for failure in progress.failed:
         raise RunError(f"{failure.run.label} failed: {failure.message} ({folder.log(failure.run.key)})")
-    return [folder.run(run.key).read_result()["validation"][run.settings.training.monitor] for run in runs]
+    return [folder.validation(run) for run in runs]

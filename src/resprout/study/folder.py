@@ -80,14 +80,15 @@ class StudyFolder:
         ended = [trial for trial in choice.trials if self.run(trial.key).result.exists()]
         if not {trial.key for trial in choice.trials} <= {*failed, *(trial.key for trial in ended)}:
             return None
-        values = {trial.key: self._validation(trial) for trial in ended}
+        values = {trial.key: self.validation(trial) for trial in ended}
         return choice.chosen[max(values, key=values.__getitem__)] if values else ()
 
-    def _validation(self, run: PlannedRun) -> float:
+    def validation(self, run: PlannedRun) -> float:
+        """The validation metric that judges an ended run; RunError if it has none."""
         own, monitor = self.run(run.key), run.settings.training.monitor
         values = own.read_result()["validation"]
         if monitor not in values:
-            raise RunError(f"{own.path}: trials are judged by validation data, and this one has none ({monitor})")
+            raise RunError(f"{own.path}: it is to be judged by validation data, and has none ({monitor})")
         return float(values[monitor])
 
     def ended(self, key: str) -> bool:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 
 from resprout.budget import Budget
-from resprout.study.results import Group, Outcome, groups_of, telling
+from resprout.study.results import BUDGET, Group, Outcome, groups_of, telling
 
 _TASK = ("data.", "filter.", "split.", "evaluation.", "training.monitor", "backbone.name")
 _MODEL = ("backbone.width", "backbone.hops")
@@ -37,6 +37,13 @@ class Panel:
     def settings(self) -> list[str]:
         """Keys of the settings that tell its groups apart, besides method and budget."""
         return telling(self.groups)
+
+    @cached_property
+    def unsaid(self) -> list[str]:
+        """Keys of further settings in which its groups differ, as method or budget do; without methods' own."""
+        keys = [key for key in self.groups[0].point if not key.startswith(("method.", "stages."))]
+        known = {*self.settings, BUDGET}
+        return [key for key in keys if key not in known and len({str(one.point[key]) for one in self.groups}) > 1]
 
     @property
     def slug(self) -> str:

@@ -163,13 +163,21 @@ def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Keys of which two runs have different values; only having no budget counts as one."""
+    """Keys of which two runs have different values, none among them, of those that could have one."""
     found = []
     for key in dict.fromkeys(key for one in settings for key in one):
-        values = {json.dumps(one.get(key), default=str) for one in settings if key in one or key == "budget.limit"}
-        if len(values) > 1:
+        having = {_owner(key, one) for one in settings if key in one}
+        if len({json.dumps(one.get(key), default=str) for one in settings if _owner(key, one) in having}) > 1:
             found.append(key)
     return found
+
+
+def _owner(key: str, settings: Mapping[str, Any]) -> Any:
+    """What has an option of this key: a method, for its own and its stages'; a backbone; a budget; or every run."""
+    section = key.partition(".")[0]
+    if section == "budget":
+        return key == BUDGET or BUDGET in settings
+    return settings.get({"method": METHOD, "stages": METHOD, "backbone": "backbone.name"}.get(section, ""))
 
 
 def _at(result: Any, path: Sequence[str]) -> float:

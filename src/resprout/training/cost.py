@@ -35,6 +35,7 @@ from resprout.evaluation.evaluate import USERS_PER_BLOCK
 from resprout.kernels.counting import CountingBackend
 from resprout.methods.method import Hooks, Moment, Stage
 from resprout.tables.table import block_rows
+from resprout.tables.thresholded import ThresholdedTable
 from resprout.training import memory
 from resprout.training.loop import Progress
 
@@ -160,9 +161,10 @@ def training_memory(model: Backbone) -> MemoryUse:
 
 
 def density(model: Backbone) -> float:
-    """Share of the tables' weights that exist."""
+    """Share of the tables' weights that exist; behind thresholds all do, for each step multiplies by all of them."""
     tables = model.tables.values()
-    return sum(table.slots for table in tables) / sum(table.shape.weights for table in tables)
+    slots = sum(table.shape.weights if isinstance(table, ThresholdedTable) else table.slots for table in tables)
+    return slots / sum(table.shape.weights for table in tables)
 
 
 def executed_step(model: Backbone, batch: Any, extra_loss: Callable[[Any], torch.Tensor | None] | None = None) -> int:

@@ -5,7 +5,7 @@ users.safetensors (test metrics of single users, where all items are ranked), re
 .lock is there while it is trained, and may stay.
 """
 
-import json
+import hashlib
 import os
 import platform
 import sys
@@ -21,13 +21,28 @@ import tomli_w
 from filelock import FileLock, Timeout
 
 from resprout import __version__
-from resprout.artifact.files import read_tensors, write_json, write_tensors, write_text
+from resprout.artifact.files import read_json, read_tensors, write_json, write_tensors, write_text
 from resprout.errors import RunError
 from resprout.evaluation.evaluate import UserMetrics
 from resprout.kernels import select
+from resprout.training.observers import records_in
 from resprout.training.settings import Settings, resolve
 
-_USER = "user"
+_USER, _SETTINGS = "user", "run.toml"
+_RESULT: dict[str, type] = {
+    **dict.fromkeys(("dataset", "backbone", "method"), str),
+    **{"seed": int, "refit": bool},
+    **dict.fromkeys(("epochs", "budget", "validation", "test", "cost"), dict),
+}
+_IN_RESULT = {
+    "epochs": ("trained", "chosen"),
+    "budget": ("limit", "slots", "dense_weights", "deployed_bytes", "dense_bytes"),
+    "cost": (
+        *("stages", "train_seconds", "peak_table_bytes"),
+        *("macs_nominal_training", "macs_executed_training", "macs_executed_inference"),
+    ),
+}
+"""What readers of result.json need."""
 _LIBRARIES = ("numpy", "numba", "torch", "pyarrow", "safetensors", "pydantic")
 
 
@@ -54,8 +69,9 @@ class RunFolder:
                     + (", or go on with it by --resume" if held == "another run" else "")
                 )
             self.path.mkdir(parents=True, exist_ok=True)
-            write_json(self.environment, environment(settings))
-            write_text(self.settings_file, tomli_w.dumps(settings.sections))
+            text = tomli_w.dumps(settings.sections)
+            write_json(self.environment, environment(settings) | {_SETTINGS: _digest(text)})
+            write_text(self.settings_file, text)
         except OSError as error:
             raise RunError(
                 f"output folder {self.path} cannot be written to: {error.strerror or error}; name another with --out"
@@ -85,9 +101,18 @@ class RunFolder:
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RunError(f"{self.settings_file} cannot be read: {error}") from error
 
+    def check_settings(self) -> None:
+        """RunError if the settings are not those that the run was started with."""
+        begun = read_json(self.environment).get(_SETTINGS)  # older runs do not say
+        if begun is not None and begun != _digest(self.settings_file.read_text("utf-8")):
+            raise RunError(
+                f"{self.settings_file} was changed since the run began: change it back, or begin anew with "
+                f"`resprout train --config {self.settings_file} --no-recipe --out` and a new folder"
+            )
+
     def records(self) -> list[dict[str, Any]]:
-        """What was written down of each epoch, in order."""
-        return [json.loads(line) for line in self.metrics.read_text("utf-8").splitlines()]
+        """What was written down of each epoch, in order, nothing if that is gone; RunError if a line is broken."""
+        return records_in(self.metrics) if self.metrics.exists() else []
 
     def write_users(self, metrics: UserMetrics) -> None:
         """Writes the test metrics of single users, rounded to float32."""
@@ -110,13 +135,32 @@ class RunFolder:
         return self.model
 
     def read_result(self) -> dict[str, Any]:
-        """The content of result.json; RunError if the run has not ended."""
+        """The content of result.json; RunError if the run has not ended, or the file is broken."""
         if not self.settings_file.exists():
             raise RunError(f"{self.path} is not a run folder: it has no run.toml")
         if not self.result.exists():
             raise RunError(f"run {self.path} has not ended: go on with `resprout train --resume {self.path}`")
-        content: dict[str, Any] = json.loads(self.result.read_text("utf-8"))
+        again = f"delete it, and `resprout train --resume {self.path}` writes it again"
+        try:
+            content: dict[str, Any] = read_json(self.result)
+        except RunError as error:
+            raise RunError(f"{error}; {again}") from error
+        if faults := _faults(content):
+            raise RunError(f"{self.result} is broken, it has no valid {', '.join(faults)}; {again}")
         return content
+
+
+def _faults(content: Any) -> list[str]:
+    """The keys that are missing in the content of a result.json, or have something else than they should."""
+    content = content if isinstance(content, dict) else {}
+    faults = [key for key, kind in _RESULT.items() if not isinstance(content.get(key), kind)]
+    for section, keys in _IN_RESULT.items():
+        faults += [f"{section}.{key}" for key in keys if section not in faults and key not in content[section]]
+    return faults
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def environment(settings: Settings) -> dict[str, Any]:

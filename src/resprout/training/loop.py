@@ -65,6 +65,7 @@ class Task:
 def train(task: Task, progress: Progress, observer: Observer) -> Progress:
     """Trains on from `progress` to the last epoch, or until validation has not improved for `patience` evaluations.
 
+    Epochs before the last turn of the model's loss may be measured, but are neither chosen nor do they try patience.
     Raises TrainingError at the first loss that is not a finite number.
     """
     slots = sum(table.slots for table in task.model.tables.values())
@@ -77,7 +78,7 @@ def train(task: Task, progress: Progress, observer: Observer) -> Progress:
                 loss = _train_epoch(task, progress, observer)
                 progress = progress.after(task.batches.per_epoch, _clock() - begun)
                 metrics = task.evaluate() if task.evaluate and _evaluation_is_due(task, progress) else {}
-            if metrics:
+            if metrics and _may_be_chosen(task, progress):
                 progress = progress.judged(metrics[task.settings.monitor])
             is_best = bool(metrics) and progress.best_epoch == progress.epochs
             # first the record, which is dropped again if the checkpoint is not reached
@@ -104,12 +105,12 @@ def _train_epoch(task: Task, progress: Progress, observer: Observer) -> float:
         task.hooks.before_batch(moment)
         loss = task.model.loss(batch)
         if (extra := task.hooks.extra_loss(moment, batch)) is not None:
-            loss = loss + extra
+            loss = loss + (extra * len(batch.users) if task.model.sums_loss else extra)
         value = loss.item()
         if not math.isfinite(value):
             raise TrainingError(
                 f"the loss is {value} at step {step} (epoch {progress.epochs + 1}): training has diverged; "
-                "try a smaller training.learning_rate or backbone.start_scale"
+                "try a smaller training.learning_rate or backbone.start_scale, in a new folder (--out)"
             )
         loss.backward()
         task.optimizer.update(_learning_rate(task, step), step)
@@ -141,11 +142,16 @@ def moment_of(task: Task, epoch: int, step: int) -> Moment:
         task.model.loss(task.batches.fresh(step, factor)).backward()
 
     total_steps = task.horizon * task.batches.per_epoch
-    return Moment(epoch, step, total_steps, task.settings.seed, task.model, backward)
+    return Moment(epoch, step, total_steps, task.settings.seed, task.model, backward, task.settings.batch_size)
 
 
 def _evaluation_is_due(task: Task, progress: Progress) -> bool:
     return progress.epochs % task.settings.evaluate_every == 0 or progress.epochs == task.epochs
+
+
+def _may_be_chosen(task: Task, progress: Progress) -> bool:
+    """Whether the last update was after the last turn of the loss: before, what the model ranks by may be untrained."""
+    return _done(task, progress.steps) >= max(task.model.turns, default=0.0)
 
 
 def _out_of_patience(task: Task, progress: Progress) -> bool:

@@ -1,12 +1,16 @@
 """Who watches a training: what they are told, and the one who writes it down."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from resprout.artifact.files import write_text
+from resprout.errors import RunError
+
+_ALWAYS = {"phase", "stage", "epoch", "loss", "metrics", "slots"}
+"""What every record has."""
 
 
 def label(phase: str, stage: str) -> str:
@@ -107,16 +111,15 @@ class MetricsFile(Observer):
         self._path = path
 
     def keep(self, epochs: Mapping[tuple[str, str], int]) -> None:
-        """Drops what came after the last checkpoint, for that is trained again.
+        """Drops what came after the last checkpoint, for that is trained again, as is what a crash has cut short.
 
-        epochs: how many of each (phase, stage) are done; none of those that are missing.
+        epochs: how many of each (phase, stage) are done; none of those that are missing. RunError if a line is broken.
         """
         if not self._path.exists():
             return
-        lines = self._path.read_text("utf-8").splitlines(keepends=True)
-        records = map(json.loads, lines)
-        kept = (line for line, at in zip(lines, records, strict=True) if at["epoch"] <= epochs.get(_part(at), 0))
-        write_text(self._path, "".join(kept))
+        records = records_in(self._path, cut_short=True)
+        kept = [record for record in records if record["epoch"] <= epochs.get(_part(record), 0)]
+        write_text(self._path, _lines(kept))
 
     def epoch(self, record: EpochRecord) -> None:
         """See `Observer.epoch`."""
@@ -125,12 +128,37 @@ class MetricsFile(Observer):
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Writes records down, as `records_of` gave them."""
         with self._path.open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(record) + "\n" for record in records))
+            file.write(_lines(records))
 
     def records_of(self, phase: str, stage: str) -> list[dict[str, Any]]:
         """What has been written of that phase of that stage."""
-        records = map(json.loads, self._path.read_text("utf-8").splitlines())
-        return [record for record in records if _part(record) == (phase, stage)]
+        return [record for record in records_in(self._path) if _part(record) == (phase, stage)]
+
+
+def records_in(path: Path, *, cut_short: bool = False) -> list[dict[str, Any]]:
+    """The records in a `metrics.jsonl`; RunError if it cannot be read, or a line is broken.
+
+    cut_short: whether the last line may be, by a crash or a full disk; it is then left out.
+    """
+    try:
+        lines = path.read_text("utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}") from error
+    records = []
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if isinstance(record, dict) and record.keys() >= _ALWAYS:
+            records.append(record)
+        elif not cut_short or number < len(lines):
+            raise RunError(f"{path}, line {number}: not the record of an epoch; take the line out to do without it")
+    return records
+
+
+def _lines(records: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(record) + "\n" for record in records)
 
 
 def _part(record: Mapping[str, Any]) -> tuple[str, str]:

@@ -64,6 +64,7 @@ def resume(
     settings = run.settings()
     if run.result.exists():
         return run.read_result()
+    run.check_settings()
     dataset = load_dataset(settings, dataset)
     prepared = Prepared(dataset, data.Split.load(run.path, dataset.interactions))
     method = catalog.load_method(settings.method_name)(settings.method)
@@ -90,7 +91,8 @@ def _allowance(settings: Settings, prepared: Prepared) -> Allowance:
     found = prepared.dataset.interactions
     sizes = settings.backbone, found.n_users, found.n_items
     one_sided = {side: tuple(shapes) for side, shapes in backbone.one_sided_shapes(*sizes).items()}
-    interactions = {"users": len(found) / found.n_users, "items": len(found) / found.n_items}
+    learnt = len(prepared.split.train)
+    interactions = {"users": learnt / found.n_users, "items": learnt / found.n_items}
     shapes = tuple(backbone.shapes(*sizes))
     return Allowance(shapes, settings.budget, one_sided, interactions, backbone.rotation_invariant)
 

@@ -251,6 +251,17 @@ class _BudgetSection(BaseModel):
     )
 
 
+COMMON: dict[str, type[BaseModel]] = {
+    "data": DataSettings,
+    "filter": FilterSettings,
+    "split": SplitSettings,
+    "budget": _BudgetSection,
+    "training": TrainingSettings,
+    "evaluation": EvaluationSettings,
+}
+"""The sections that have the same options whatever backbone and method are."""
+
+
 def _budget_section(budget: Budget) -> dict[str, str]:
     return {"limit": str(budget)} | ({} if budget.of == "deployed" else {"of": budget.of})
 
@@ -274,15 +285,7 @@ def _validated(section: str, model: type[Model], content: Mapping[str, Any], cho
 
 def _elsewhere(key: str) -> list[str]:
     """Where there is an option of that name: in sections, and of which backbones and methods."""
-    sections: dict[str, type[BaseModel]] = {
-        "data": DataSettings,
-        "filter": FilterSettings,
-        "split": SplitSettings,
-        "budget": _BudgetSection,
-        "training": TrainingSettings,
-        "evaluation": EvaluationSettings,
-    }
-    found = [f"{section}.{key}" for section, model in sections.items() if key in model.model_fields]
+    found = [f"{section}.{key}" for section, model in COMMON.items() if key in model.model_fields]
     for section, names, load in (
         ("backbone", catalog.backbone_names(), catalog.load_backbone),
         ("method", catalog.method_names(), catalog.load_method),

@@ -2,9 +2,12 @@
 
 import csv
 import re
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from resprout.data.readers.columns import ALIASES, find_columns, plain, raw_of_table
@@ -14,6 +17,8 @@ from resprout.errors import DataError
 
 _DELIMITERS = ",\t;|"
 _FIRST_LINE = re.compile(rb"\s*[^\r\n]*[\r\n]*")
+_LINE_BREAK = re.compile("\r\n?|\n")
+_END = "\0"
 
 
 def read(path: Path, wanted: Columns) -> Raw:
@@ -45,10 +50,14 @@ def parse(
     header: bool = True,
     quoted: bool = True,
 ) -> Raw:
-    """The named columns of delimited text; `names` are all its columns, `header` says that line 1 repeats them."""
+    """The named columns of delimited text; `names` are all its columns, `header` says that line 1 repeats them.
+
+    Quoted line breaks may stand in other columns alone: in these, they come from a quote that is not closed.
+    """
     ids = pa.dictionary(pa.int32(), pa.string())
     types = {columns.user: ids, columns.item: ids}
     types |= {name: pa.string() for name in (columns.weight, columns.time) if name is not None}
+    read = [number for number, name in enumerate(names) if name in types]
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     begin = _after_first_line(content) if header else 0
     if begin == len(content):
@@ -63,7 +72,12 @@ def parse(
             convert_options=pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(types)),
         )
     except pa.ArrowInvalid as error:
+        if quoted:
+            _check_quotes(path, content, delimiter, read)
         raise _malformed(path, content, delimiter, quoting, len(names), error) from None
+    quotes = content.count(b'"') if quoted else 0
+    if quotes % 2 or (quotes and any(_has_line_break(table[name]) for name in types)):
+        _check_quotes(path, content, delimiter, read)
 
     def place(row: int) -> str:
         for number, (line, _) in enumerate(numbered_records(content, delimiter, quoting)):
@@ -95,6 +109,25 @@ def fields_of(header: bytes, delimiter: str) -> list[str]:
     """The fields of one line, without blanks around them."""
     _, record = next(numbered_records(header, delimiter), (1, []))
     return [name.strip() for name in record]
+
+
+def _has_line_break(column: Any) -> bool:
+    """Whether any text of a column, of plain ones or of a dictionary, has a line break."""
+    texts = [chunk.dictionary if pa.types.is_dictionary(chunk.type) else chunk for chunk in column.chunks]
+    return any(pc.any(pc.match_substring(each, end)).as_py() for each in texts for end in "\r\n")
+
+
+def _check_quotes(path: Path, content: bytes, delimiter: str, read: Collection[int]) -> None:
+    """DataError for the first quote that is never closed, or in one of the columns `read` not in its line."""
+    for line, record in numbered_records(content + f"\n{_END}".encode(), delimiter):
+        for column, field in enumerate(record):
+            breaks = len(_LINE_BREAK.findall(field))
+            if breaks and (column in read or field.endswith(_END)):
+                raise DataError(
+                    f'{path}, line {line}: the quote (") that opens field {column + 1} is not closed in this line: '
+                    'close it or take it out; one that belongs to a text is written "" between quotes'
+                )
+            line += breaks
 
 
 def _malformed(

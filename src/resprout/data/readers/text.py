@@ -46,6 +46,8 @@ def numbered_records(
     content: bytes, delimiter: str, quoting: int = csv.QUOTE_MINIMAL
 ) -> Iterator[tuple[int, list[str]]]:
     """The records of delimited text that are not blank, each with the number of its first line (from 1)."""
+    # a quote that is never closed makes one field of all the rest
+    csv.field_size_limit(max(csv.field_size_limit(), len(content)))
     lines = io.StringIO(content.decode("utf-8", errors="replace"), newline="")
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting)  # type: ignore[arg-type]
     before = 0
