@@ -131,6 +131,17 @@ def writing(path: Path) -> Iterator[None]:
         raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
+@contextlib.contextmanager
+def making_output(folder: Path) -> Iterator[None]:
+    """Nothing; what goes wrong with the disk while an output folder is made becomes a RunError with the way out."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"output folder {folder} cannot be written to: {error.strerror or error}; name another with --out"
+        ) from error
+
+
 def sync_folder(folder: Path) -> None:
     """Nothing; the names in `folder` come to be on the disk, as fsync of a file does for its content."""
     if os.name == "nt":  # Windows opens no folders, and writes names at once

@@ -111,9 +111,10 @@ def _print(folders: list[Path]) -> None:
         output().print(_comparison(panel, panel.title if len(panels) > 1 else None))
         if panel.unsaid:
             output().print(f"Not all rows have the same {', '.join(panel.unsaid)} either.", soft_wrap=True)
-    for study in filter(lambda one: one.plan.exists(), map(StudyFolder, folders)):
-        if left := len(study.keys()) - len(study.ended_runs()):
-            output().print(f"{study.path}: {left} of {len(study.keys())} runs have not ended.", soft_wrap=True)
+    for study in map(StudyFolder, folders):
+        planned = len(study.keys()) if study.plan.exists() else 0
+        if planned and (left := planned - len(study.ended_runs())):
+            output().print(f"{study.path}: {left} of {planned} runs have not ended.", soft_wrap=True)
 
 
 def _comparison(panel: "Panel", title: str | None) -> "Table":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resprout import __version__
-from resprout.artifact.files import write_text
+from resprout.artifact.files import making_output, write_text
 from resprout.errors import RunError
 from resprout.reports.plots import Plot
 from resprout.reports.tables import Table
@@ -37,19 +37,11 @@ class Section:
 
 def write_report(folder: Path, title: str, sections: Sequence[Section]) -> Path:
     """The page, once it and its files lie in the folder; RunError if that holds something else or is not writable."""
-    try:
-        return _written(folder, title, sections)
-    except OSError as error:
-        raise RunError(
-            f"output folder {folder} cannot be written to: {error.strerror or error}; name another with --out"
-        ) from error
-
-
-def _written(folder: Path, title: str, sections: Sequence[Section]) -> Path:
-    if folder.exists() and not (folder / PAGE).exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError(f"output folder {folder} holds other files: name another with --out")
-    folder.mkdir(parents=True, exist_ok=True)
-    body = "".join(_section(section, folder) for section in sections)
+    with making_output(folder):
+        if folder.exists() and not (folder / PAGE).exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RunError(f"output folder {folder} holds other files: name another with --out")
+        folder.mkdir(parents=True, exist_ok=True)
+        body = "".join(_section(section, folder) for section in sections)
     page = (
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">\n'

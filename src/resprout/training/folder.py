@@ -21,7 +21,7 @@ import tomli_w
 from filelock import FileLock, Timeout
 
 from resprout import __version__
-from resprout.artifact.files import read_json, read_tensors, write_json, write_tensors, write_text
+from resprout.artifact.files import making_output, read_json, read_tensors, write_json, write_tensors, write_text
 from resprout.errors import RunError
 from resprout.evaluation.evaluate import UserMetrics
 from resprout.kernels import select
@@ -29,6 +29,7 @@ from resprout.training.observers import records_in
 from resprout.training.settings import Settings, resolve
 
 _USER, _SETTINGS = "user", "run.toml"
+# what readers of result.json need, and below what of its sections
 _RESULT: dict[str, type] = {
     **dict.fromkeys(("dataset", "backbone", "method"), str),
     **{"seed": int, "refit": bool},
@@ -42,7 +43,6 @@ _IN_RESULT = {
         *("macs_nominal_training", "macs_executed_training", "macs_executed_inference"),
     ),
 }
-"""What readers of result.json need."""
 _LIBRARIES = ("numpy", "numba", "torch", "pyarrow", "safetensors", "pydantic")
 
 
@@ -61,7 +61,7 @@ class RunFolder:
 
     def claim(self, settings: Settings) -> None:
         """Makes the folder and writes the settings; RunError if it holds anything or cannot be written to."""
-        try:
+        with making_output(self.path):
             if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
                 held = "another run" if self.settings_file.exists() else "other files"
                 raise RunError(
@@ -72,10 +72,6 @@ class RunFolder:
             text = tomli_w.dumps(settings.sections)
             write_json(self.environment, environment(settings) | {_SETTINGS: _digest(text)})
             write_text(self.settings_file, text)
-        except OSError as error:
-            raise RunError(
-                f"output folder {self.path} cannot be written to: {error.strerror or error}; name another with --out"
-            ) from error
 
     @contextmanager
     def alone(self) -> Iterator[None]:
