@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from resprout.budget import Budget, Shape
 from resprout.errors import SettingsError
@@ -14,6 +15,7 @@ from resprout.schedules import decayed
 from resprout.tables import autograd
 from resprout.tables.build import build_tables
 from resprout.tables.initial import Start
+from resprout.tables.places import flags
 
 SHAPES = (Shape("user", 30, 10), Shape("item", 20, 10))
 IDS = np.arange(20, dtype=np.int32)
@@ -203,6 +205,38 @@ def test_rows_without_a_mask_gain_and_lose_columns_at_their_ends(scope):
     assert held["moves"] == 2 * held["lived_mask"] + 4 * 200
 
 
+def test_slots_of_least_sensitivity_go():
+    tables, hooks = tables_and_hooks(Options(regrow_every=1, drop="sensitivity", growth_batches=0))
+    before, rows = masks(tables), {name: table.read_range(0, table.shape.rows) for name, table in tables.items()}
+    gone = {}
+    for name, table in tables.items():
+        gradient = np.random.default_rng(3).standard_normal(rows[name].shape).astype(np.float32)
+        ids = np.arange(table.shape.rows, dtype=np.int32)
+        (autograd.rows(table, ids) * torch.from_numpy(gradient)).sum().backward()
+        slots = rows[name] != 0
+        count = int(0.5 * decayed("cosine", 1 / 1000) * table.slots)
+        ranked = np.where(slots, np.abs(rows[name] * gradient), np.inf).ravel()
+        gone[name] = set(np.argsort(ranked, kind="stable")[:count])
+        by_magnitude = np.where(slots, np.abs(rows[name]), np.inf).ravel()
+        assert gone[name] != set(np.argsort(by_magnitude, kind="stable")[:count])
+    after_step(hooks, tables, 1)
+    for name, table in tables.items():
+        left = flags(before[name] & ~table.mask, rows[name])
+        assert left.any()
+        assert set(np.flatnonzero(left)) <= gone[name]
+
+
+@pytest.mark.parametrize("mask", ["random", "prefix"])
+def test_what_slots_are_worth_is_within_a_budget_of_training(mask):
+    shapes, budget = (Shape("node", 500, 64),), Budget.parse("60kB", "training")
+    method = DSL(Options(mask=mask, drop="sensitivity"))
+    stage = method.next_stage((), Allowance(shapes, budget))
+    start = Start("normal", 0.1, 0)
+    tables = build_tables(shapes, stage.storage, stage.slots, start, False, choose().backend, mask=stage.mask)
+    held = tables["node"].memory(training=True).total + method.hooks(stage).memory(tables).total
+    assert budget.size - 32 < held <= budget.size
+
+
 def test_rows_without_a_mask_are_float32():
     with pytest.raises(SettingsError, match=r"method\.precision = 'int8': rows that keep a prefix are float32 only"):
         tables_and_hooks(Options(mask="prefix", precision="int8"))
@@ -218,5 +252,5 @@ def test_rows_without_a_mask_have_more_slots_in_as_many_bytes():
         assert (prefix - masked == 500 * 8 / 4) == (of == "deployed")
         tables = build_tables(shapes, "prefix", [prefix], Start("normal", 0.1, 0), False, choose().backend)
         held = tables["node"].memory(training=of == "training").total
-        held += tables["node"].moving_bytes if of == "training" else 0
+        held += tables["node"].moving_bytes(by_sensitivity=False) if of == "training" else 0
         assert budget.size - 32 < held <= budget.size

@@ -63,6 +63,35 @@ def test_a_study_goes_on_from_kept_runs_as_if_they_had_ended_here(ended, tmp_pat
     assert compared[0][1] is not None
 
 
+def test_a_run_kept_before_there_was_some_option_had_its_default(ended, tmp_path):
+    study, first = ended
+    file = tmp_path / "older.jsonl"
+    keep_runs(first.ended_runs(), file)
+    lines = []
+    for number, line in enumerate(file.read_text().splitlines()):
+        kept = json.loads(line)
+        assert kept["settings"]["evaluation"].pop("validation_users") == 100_000
+        lines.append(json.dumps({**kept, "key": f"older{number}"}))
+    file.write_text("".join(f"{line}\n" for line in lines))
+    assert keep_runs(first.ended_runs(), file) == 0
+    kept = KeptRuns([file])
+    assert all(run.key in kept for run in study.runs)
+    kept.restore(study.runs[0].key, tmp_path / "run")
+    assert first.run(study.runs[0].key).read_result() == json.loads((tmp_path / "run" / "result.json").read_text())
+
+
+def test_a_run_whose_settings_are_not_valid_any_more_is_left_alone(ended, tmp_path):
+    study, first = ended
+    file = tmp_path / "older.jsonl"
+    keep_runs(first.ended_runs(), file)
+    line = json.loads(file.read_text().splitlines()[0])
+    line["settings"]["training"]["gone"] = 1
+    file.write_text(f"{json.dumps(line)}\n")
+    kept = KeptRuns([file])
+    assert line["key"] in kept
+    assert sum(run.key in kept for run in study.runs) == 1
+
+
 def test_what_is_written_of_single_users_are_the_test_metrics(ended):
     _, folder = ended
     for run in folder.ended_runs().values():

@@ -80,7 +80,7 @@ def test_what_is_tried_is_tried_with_the_first_seed_and_without_test_data(study_
     chosen = study.choices[1].chosen[trial.key]
     assert [run.setting("training.seed") for run in chosen] == [4, 5]
     expected = trial.settings.sections
-    del expected["evaluation"]["test"]
+    expected["evaluation"]["test"] = True
     assert chosen[0].settings.sections == expected
     assert study.tried == ["training.learning_rate", "backbone.l2"]
 

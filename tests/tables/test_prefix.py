@@ -121,12 +121,16 @@ def test_rows_begin_uneven_and_every_column_has_some(width):
 @pytest.mark.parametrize("share", [0.05, 0.4, 1])
 def test_ends_go_from_the_least_on_and_grow_from_the_best_on(width, share):
     table, random = uneven(width), np.random.default_rng(2)
-    magnitudes, count = np.abs(rows(table)), int(share * table.slots)
-    before, shrunk = lengths_of(table), end_by_end(lengths_of(table), magnitudes, count, -1)
-    worth = table.leaving()
-    order = np.argsort(worth.values, kind="stable")[:count]
+    before, count = lengths_of(table), int(share * table.slots)
+    gradient = random.standard_normal((ROWS, width)).astype(np.float32)
     row_of_slot = np.repeat(np.arange(ROWS), before)
-    np.testing.assert_array_equal(before - np.bincount(row_of_slot[order], minlength=ROWS), shrunk)
+    for each, worth in (
+        (rows(table), table.leaving()),
+        (rows(table) * gradient, table.leaving(lambda: ((k, gradient[k : k + 9]) for k in range(0, ROWS, 9)))),
+    ):
+        shrunk = end_by_end(before, np.abs(each), count, -1)
+        order = np.argsort(worth.values, kind="stable")[:count]
+        np.testing.assert_array_equal(before - np.bincount(row_of_slot[order], minlength=ROWS), shrunk)
 
     scores = random.random((ROWS, width)).astype(np.float32)
     beyond = np.arange(width) >= before[:, None]

@@ -42,6 +42,9 @@ class Options(packing.PackedOptions):
     grow: Literal["gradient", "random"] = Field(
         default="gradient", description="where slots grow; random is the ablation"
     )
+    drop: Literal["magnitude", "sensitivity"] = Field(
+        default="magnitude", description="which slots go: those of least |w|, as in the paper, or of least |w g|"
+    )
     growth_batches: int = Field(
         default=1,
         ge=0,
@@ -72,10 +75,10 @@ class DSL(method.Method):
 
     def next_stage(self, finished: Sequence[Stage], allowance: Allowance) -> Stage | None:
         """See `Method.next_stage`."""
-        masks = 3 if self.options.record_lived else 2
+        trained = _trained_layout(allowance, self.options)
         if self.options.mask == "prefix":
-            return first_left(finished, _prefix_stage(allowance, self.options, masks))
-        return first_left(finished, *packed_stages(allowance, "dsl", self.options, self.options.mask, masks))
+            return first_left(finished, _prefix_stage(allowance, self.options, trained))
+        return first_left(finished, *packed_stages(allowance, "dsl", self.options, self.options.mask, trained))
 
     def hooks(self, stage: Stage) -> Hooks:
         """See `Method.hooks`."""
@@ -122,7 +125,12 @@ class Regrow(Hooks):
 
     @property
     def _growth_batches(self) -> int:
-        return self.options.growth_batches if self.options.grow == "gradient" else 0
+        reads_gradients = self.options.grow == "gradient" or self._by_sensitivity
+        return self.options.growth_batches if reads_gradients else 0
+
+    @property
+    def _by_sensitivity(self) -> bool:
+        return self.options.drop == "sensitivity"
 
     def _moves_after(self, step: int, total_steps: int) -> bool:
         every = self.options.regrow_every or min(2000, max(1, total_steps // 50))
@@ -138,13 +146,15 @@ class Regrow(Hooks):
                 random_scores(table.shape, move_key(moment.seed, table.shape.name, moment.step), table.backend)
                 for table in tables
             ]
-        self.moved += move_slots(tables, scores, count)
+        self.moved += move_slots(tables, scores, count, self._by_sensitivity)
 
     def memory(self, tables: Mapping[str, Table]) -> MemoryUse:
         """See `Hooks.memory`: while slots move, masks say which positions change."""
         slotted = _slotted(tables).values()
-        record = {"lived_mask": sum(table.mask.nbytes for table in slotted)} if self.options.record_lived else {}
-        return MemoryUse({"moves": sum(table.moving_bytes for table in slotted)} | record)
+        uses = {"moves": sum(table.moving_bytes(self._by_sensitivity) for table in slotted)}
+        if self.options.record_lived:
+            uses["lived_mask"] = sum(table.mask.nbytes for table in slotted)
+        return MemoryUse(uses)
 
     def state(self) -> dict[str, int]:
         """See `Hooks.state`."""
@@ -156,13 +166,20 @@ class Regrow(Hooks):
         self.moved = state["moved_slots"]
 
 
-def _prefix_stage(allowance: Allowance, options: Options, masks: int) -> Stage:
+def _trained_layout(allowance: Allowance, options: Options) -> Layout:
+    """How tables lie while slots move: with a mask of what changes, and what slots are worth, if not their weights."""
+    prefix = options.mask == "prefix"
+    masks = 1 + prefix + options.record_lived
+    worth = VALUE_BYTES if prefix or options.drop == "sensitivity" else 0
+    mask_bytes = max(mask_row_bytes(shape.width) for shape in allowance.shapes)
+    return Layout(TRAINED_BYTES + worth, masks * mask_bytes, masked=not prefix)
+
+
+def _prefix_stage(allowance: Allowance, options: Options, trained: Layout) -> Stage:
     """The stage of tables without masks; SettingsError for slots of few bits, which are read by a mask."""
     if options.precision != "float32":
         raise SettingsError(f"method.precision = {options.precision!r}: rows that keep a prefix are float32 only")
     budget = needed(allowance, "dsl")
-    while_moving = masks * max(mask_row_bytes(shape.width) for shape in allowance.shapes)
-    trained = Layout(TRAINED_BYTES + VALUE_BYTES, while_moving, masked=False)
     slots = budget.slots(allowance.shapes, Layout(masked=False) if budget.of == "deployed" else trained)
     return Stage("train", "prefix", allowance.widths, tuple(slots), options.scale_start, mask="uneven")
 

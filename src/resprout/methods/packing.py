@@ -6,10 +6,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from resprout.budget import TRAINED_BYTES, Layout, mask_row_bytes
+from resprout.budget import TRAINED_BYTES, Layout
 from resprout.methods import method
 from resprout.methods.method import Allowance, Stage, needed
 
+TRAINED = Layout(TRAINED_BYTES)
+"""A packed table in training whose slots stay where they are."""
 LAYOUTS: Mapping[str, Layout] = {"float32": Layout(), "float16": Layout(2), "int8": Layout(1, 4)}
 
 
@@ -23,13 +25,12 @@ class PackedOptions(method.Options):
     )
 
 
-def slots_within(allowance: Allowance, method_name: str, options: PackedOptions, masks: int = 1) -> tuple[int, ...]:
-    """Slots of each table within the budget. masks: how many a row has in training."""
+def slots_within(
+    allowance: Allowance, method_name: str, options: PackedOptions, trained: Layout = TRAINED
+) -> tuple[int, ...]:
+    """Slots of each table within the budget. trained: how tables lie in training."""
     budget = needed(allowance, method_name)
-    if budget.of == "deployed":
-        return tuple(budget.slots(allowance.shapes, LAYOUTS[options.precision]))
-    others = (masks - 1) * max(mask_row_bytes(shape.width) for shape in allowance.shapes)
-    return tuple(budget.slots(allowance.shapes, Layout(TRAINED_BYTES, others)))
+    return tuple(budget.slots(allowance.shapes, LAYOUTS[options.precision] if budget.of == "deployed" else trained))
 
 
 def deployed(packed: Stage, options: PackedOptions) -> tuple[Stage, ...]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from resprout.budget import Layout
 from resprout.methods import method, packing
 from resprout.methods.method import Allowance, Stage, first_left
 
@@ -28,9 +29,9 @@ class Random(method.Method):
 
 
 def packed_stages(
-    allowance: Allowance, name: str, options: Any, mask: str = "random", masks: int = 1
+    allowance: Allowance, name: str, options: Any, mask: str = "random", trained: Layout = packing.TRAINED
 ) -> tuple[Stage, ...]:
     """The stages of packed tables that use up the budget from the first step on."""
-    slots = packing.slots_within(allowance, name, options, masks)
+    slots = packing.slots_within(allowance, name, options, trained)
     stage = Stage("train", "packed", allowance.widths, slots, options.scale_start, mask=mask)
     return packing.deployed(stage, options)

@@ -3,6 +3,9 @@
 JSON Lines, a run each, in the order of their keys: settings, environment and result as they are, and packed (deflated,
 in base64) the records by epoch and the monitored metric of single users. What is not kept is the model, and with it
 where its slots are.
+
+A run is found by the key of its settings as they are resolved now, so that one which was kept before there was some
+option counts as having had its default.
 """
 
 import base64
@@ -16,9 +19,11 @@ import numpy as np
 import tomli_w
 
 from resprout.artifact.files import read_json, write_json, write_text
-from resprout.errors import RunError
+from resprout.errors import RunError, SettingsError
 from resprout.evaluation.evaluate import UserMetrics
+from resprout.study.planned import run_key
 from resprout.training.folder import RunFolder
+from resprout.training.settings import resolve
 
 
 class KeptRuns:
@@ -86,14 +91,19 @@ def _lines_of(path: Path) -> list[str]:
 
 
 def _key_of(line: str, where: str) -> str:
+    """The key that the run of a line has now; the one that it was kept with, if its settings are not valid any more."""
     try:
         content = json.loads(line)
         key, missing = content["key"], {"settings", "environment", "records", "users", "result"} - set(content)
     except (ValueError, TypeError, KeyError) as error:
         raise RunError(f"{where}: not a kept run ({error}); `resprout study keep` writes such lines") from error
-    if missing or not isinstance(key, str):
-        raise RunError(f"{where}: a kept run has {', '.join(sorted(missing)) or 'a text as its key'}")
-    return key
+    if missing or not isinstance(key, str) or not isinstance(content["settings"], dict):
+        wanted = ", ".join(sorted(missing)) or "a text as its key, and sections as its settings"
+        raise RunError(f"{where}: a kept run has {wanted}")
+    try:
+        return run_key(resolve(content["settings"]))
+    except SettingsError:
+        return key
 
 
 def _packed(content: bytes) -> str:

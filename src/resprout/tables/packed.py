@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from resprout.budget import Shape, start_bytes
+from resprout.budget import VALUE_BYTES, Shape, start_bytes
 from resprout.kernels.contract import Backend, Mask, PackedRows, ScoreBlocks
 from resprout.tables.initial import Start
 from resprout.tables.places import flags, no_positions, random_scores
@@ -56,14 +56,20 @@ class PackedTable(SlotTable):
         """See `SlotTable.mask`."""
         return self._rows.mask
 
-    @property
-    def moving_bytes(self) -> int:
-        """See `SlotTable.moving_bytes`: the mask of what changes."""
-        return self._rows.mask.nbytes
+    def moving_bytes(self, by_sensitivity: bool) -> int:
+        """See `SlotTable.moving_bytes`: the mask of what changes, and what slots are worth, if not their weights."""
+        return self._rows.mask.nbytes + VALUE_BYTES * self.slots * by_sensitivity
 
-    def leaving(self) -> PackedRows:
+    def leaving(self, gradients: ScoreBlocks | None = None) -> PackedRows:
         """See `SlotTable.leaving`: any slot may go."""
-        return self._rows
+        if gradients is None:
+            return self._rows
+        mask, starts, values = self._rows
+        worth = np.empty(self.slots, np.float32)
+        for first, block in gradients():
+            its = slice(starts[first], starts[first + len(block)])
+            worth[its] = values[its] * block[flags(mask[first : first + len(block)], block)]
+        return PackedRows(mask, starts, worth)
 
     def growing(self, scores: ScoreBlocks) -> ScoreBlocks:
         """See `SlotTable.growing`: a slot may grow anywhere."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from resprout.budget import Shape, mask_row_bytes, start_bytes
+from resprout.budget import VALUE_BYTES, Shape, mask_row_bytes, start_bytes
 from resprout.kernels.contract import F32, Backend, Mask, PackedRows, PrefixRows, ScoreBlocks
 from resprout.tables.initial import Start
 from resprout.tables.places import no_positions, prefixes
@@ -71,24 +71,32 @@ class PrefixTable(SlotTable):
         """See `SlotTable.mask`; made anew."""
         return prefixes(np.diff(self._rows.starts), self.shape)
 
-    @property
-    def moving_bytes(self) -> int:
+    def moving_bytes(self, by_sensitivity: bool) -> int:
         """See `SlotTable.moving_bytes`: the masks of what is there and of what changes, and what slots are worth."""
-        return 2 * self.shape.rows * mask_row_bytes(self.shape.width) + 4 * self.slots
+        return 2 * self.shape.rows * mask_row_bytes(self.shape.width) + VALUE_BYTES * self.slots
 
-    def leaving(self) -> PackedRows:
-        """See `SlotTable.leaving`: a slot is worth as much as the largest weight from it to the end of its row.
+    def leaving(self, gradients: ScoreBlocks | None = None) -> PackedRows:
+        """See `SlotTable.leaving`: a slot is worth as much as the best one from it to the end of its row.
 
         So those worth least are what goes if the smallest of all ends of rows goes again and again. What is worth the
         same differs in its last bits, so that no row can lose a slot before its last.
         """
         worth = np.empty(self.slots, np.float32)
         starts, columns = self._rows.starts, np.arange(self.shape.width)
-        for first, last in row_blocks(self.shape):
+        for first, block in self._weights() if gradients is None else self._sensitivities(gradients):
+            last = first + len(block)
             lengths = np.diff(starts[first : last + 1])[:, None]
-            bits = np.where(columns < lengths, _orders(self.read_range(first, last)) + columns, 0)
+            bits = np.where(columns < lengths, _orders(block) + columns, 0)
             worth[starts[first] : starts[last]] = _values(_from_the_end(bits) - columns)[columns < lengths]
         return PackedRows(self.mask, starts, worth)
+
+    def _weights(self) -> Iterator[tuple[int, F32]]:
+        for first, last in row_blocks(self.shape):
+            yield first, self.read_range(first, last)
+
+    def _sensitivities(self, gradients: ScoreBlocks) -> Iterator[tuple[int, F32]]:
+        for first, block in gradients():
+            yield first, self.read_range(first, first + len(block)) * block
 
     def growing(self, scores: ScoreBlocks) -> ScoreBlocks:
         """See `SlotTable.growing`: a position scores as the worst from the end of its row to it.

@@ -42,14 +42,16 @@ class SlotTable(RowsTable):
     def mask(self) -> Mask:
         """Where slots are, as in `contract.PackedRows`."""
 
-    @property
     @abstractmethod
-    def moving_bytes(self) -> int:
-        """What a table takes more while its slots move."""
+    def moving_bytes(self, by_sensitivity: bool) -> int:
+        """What a table takes more while its slots move, by magnitude or by sensitivity; see `move_slots`."""
 
     @abstractmethod
-    def leaving(self) -> PackedRows:
-        """Its slots with what each is worth: the ones of least magnitude may go, in any number."""
+    def leaving(self, gradients: ScoreBlocks | None = None) -> PackedRows:
+        """Its slots with what each is worth: the ones of least magnitude may go, in any number.
+
+        A slot is worth its weight, or with `gradients`, blocks of those of all positions, the product of both.
+        """
 
     @abstractmethod
     def growing(self, scores: ScoreBlocks) -> ScoreBlocks:
@@ -103,13 +105,17 @@ def row_starts(lengths: NDArray[Any], wide: bool) -> NDArray[Any]:
     return starts
 
 
-def move_slots(tables: Sequence[SlotTable], scores: Sequence[ScoreBlocks], count: int) -> int:
-    """How many slots moved: the `count` smallest are dropped and as many grown where scores are largest.
+def move_slots(
+    tables: Sequence[SlotTable], scores: Sequence[ScoreBlocks], count: int, by_sensitivity: bool = False
+) -> int:
+    """How many slots moved: the `count` that are worth least are dropped and as many grown where scores are largest.
 
-    Over all `tables` together; see `contract.Backend.choose_moves`.
+    Over all `tables` together; see `contract.Backend.choose_moves`. by_sensitivity: a slot is worth its weight times
+    the pending gradient, instead of its weight.
     """
     growing = [table.growing(blocks) for table, blocks in zip(tables, scores, strict=True)]
-    toggles = tables[0].backend.choose_moves([table.leaving() for table in tables], growing, count)
+    leaving = [table.leaving(table.gradient_blocks if by_sensitivity else None) for table in tables]
+    toggles = tables[0].backend.choose_moves(leaving, growing, count)
     moved = 0
     for table, toggle in zip(tables, toggles, strict=True):
         moved += int(np.bitwise_count(toggle & table.mask).sum(dtype=np.int64))

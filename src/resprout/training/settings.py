@@ -81,17 +81,6 @@ class EvaluationSettings(BaseModel):
         description="users at most, drawn by the seed, whose validation data choose; test: all users",
     )
 
-    @property
-    def section(self) -> dict[str, Any]:
-        """As plain values; `test` and `validation_users` where they are not their defaults: older runs lack them."""
-        section = {**self.model_dump(), "cutoffs": list(self.cutoffs)}
-        fields = type(self).model_fields
-        return {
-            key: value
-            for key, value in section.items()
-            if key not in ("test", "validation_users") or value != fields[key].default
-        }
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -127,7 +116,7 @@ class Settings:
             "method": {"name": self.method_name, **self.method.model_dump(exclude_none=True)},
             "budget": {} if self.budget is None else _budget_section(self.budget),
             "training": self.training.model_dump(exclude_none=True),
-            "evaluation": self.evaluation.section,
+            "evaluation": {**self.evaluation.model_dump(), "cutoffs": list(self.evaluation.cutoffs)},
             "stages": {name: dict(content) for name, content in self.stages.items()},
         }
 
