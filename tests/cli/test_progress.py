@@ -1,10 +1,16 @@
 import io
 import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from resprout.cli.progress import Bar, Lines, watcher
+from resprout.data import Dataset, Interactions
+from resprout.data.idmap import IdMap
+from resprout.data.interactions import Dropped
+from resprout.data.split import SplitCounts
 from resprout.training.observers import EpochRecord, Plan
 
 
@@ -90,3 +96,23 @@ def test_lines_of_slow_epochs_between_evaluations(capsys, monkeypatch):
     shown = capsys.readouterr().err.splitlines()
     assert [line.split("  ")[0] for line in shown] == ["train 2/9", "train 5/9"]
     assert shown[1].endswith("1,234 weights  44 s left")
+
+
+def test_both_say_what_was_read_but_not_for_each_of_several_trainings(capsys):
+    rows = np.arange(3, dtype=np.int32)
+    interactions = Interactions(rows, rows, IdMap.numbered(3), IdMap.numbered(3))
+    dataset = Dataset("[small].csv", interactions, dropped=Dropped(duplicates=1200, below_min_user=3))
+    counts = SplitCounts(1000, 20, 30, 0, 4, 5, 1, 0, 0)
+    told = (
+        "[small].csv: 3 users, 3 items; interactions: 1,000 to learn from, 20 to choose by, 30 to test on, 4 shown of "
+        "held-out users, 5 left out that are of new users or items, 1 left out that repeat earlier ones; filtered: "
+        "1,200 duplicates, 3 of users below filter.min_user"
+    )
+    file = io.StringIO()
+    for title in ("", "dsl"):
+        Bar("recall@20", Console(file=file, force_terminal=True, width=60), title).read(dataset, counts)
+        Lines("recall@20", title).read(dataset, counts)
+    assert capsys.readouterr().err == f"{told}\n"
+    assert file.getvalue() == f"{told}\n"
+    Lines("recall@20").read(replace(dataset, dropped=None), SplitCounts(7, 0, 2, 0, 0, 0, 0, 0, 0))
+    assert capsys.readouterr().err.endswith("interactions: 7 to learn from, 0 to choose by, 2 to test on\n")

@@ -60,7 +60,8 @@ def test_tables_of_slots_say_how_many_there_are(resprout, books_csv, tmp_path):
 def test_progress_off_a_terminal_is_plain_lines_a_first_one_and_one_an_evaluated_epoch(resprout, books_csv, tmp_path):
     options = ("--epochs", 5, "--set", "training.evaluate_every=2", "--set", "backbone.width=8")
     ended = resprout("train", "--data", books_csv, *options, "--out", tmp_path / "run")
-    lines = ended.stderr.splitlines()
+    data, *lines = ended.stderr.splitlines()
+    assert data.startswith("books: 60 users, 40 items; interactions: ")
     assert [line.split()[:2] for line in lines] == [["train", f"{epoch}/5"] for epoch in (0, 2, 4, 5)]
     assert all(
         re.search(r"loss \d\.\d{4}  recall@20 \d\.\d{4}.*  800 weights  \d+ s left$", line) for line in lines[1:]
@@ -144,6 +145,19 @@ def test_evaluate_refuses_validation_data_that_was_trained_on(resprout, books_cs
     refused = resprout("evaluate", tmp_path / "run", "--part", "validation")
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert "was trained again on train and validation data" in refused.stderr
+
+
+def test_evaluate_refuses_a_model_that_was_trained_on_all_data(resprout, books_csv, tmp_path):
+    options = ("--epochs", 1, "--set", "backbone.width=4", "--final", "--out", tmp_path / "run")
+    shown = resprout("train", "--data", books_csv, *options)
+    assert shown.exit_code == 0
+    assert "1 of 1, deployed after one more training on all data" in shown.stdout
+    assert "resprout recommend" in shown.stdout
+    assert "resprout evaluate" not in shown.stdout
+    for part in ("test", "validation"):
+        refused = resprout("evaluate", tmp_path / "run", "--part", part)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert f"measured on {part} data, it would be measured on what it has learnt" in refused.stderr
 
 
 def test_recommend_gives_unread_books_of_the_readers_group(resprout, trained, pairs):

@@ -15,7 +15,7 @@ from resprout.errors import BudgetExceeded, RunError, SettingsError, TrainingErr
 from resprout.evaluation.evaluate import evaluate_per_user
 from resprout.kernels import compiling
 from resprout.rng import stream
-from resprout.serving.recommender import model_of
+from resprout.serving.recommender import Recommender, model_of
 from resprout.training import checkpoint, run
 from resprout.training.checkpoint import Checkpoints
 from resprout.training.observers import Observer
@@ -40,7 +40,8 @@ NETWORKS = {
 )
 def test_interrupted_and_resumed_equals_uninterrupted(settings, tmp_path, method, backbone):
     whole_users = ["training.batch_size=6"] if backbone in ("multvae", "cdae") else []
-    common = ["training.refit=true", "training.evaluate_every=2", *whole_users, *NETWORKS.get(backbone, [])]
+    again = ["training.refit=true", f"training.final={str(backbone == 'mf').lower()}"]
+    common = [*again, "training.evaluate_every=2", *whole_users, *NETWORKS.get(backbone, [])]
     chosen = settings(method, f"backbone.name={backbone}", *common)
     run.start(chosen, tmp_path / "whole", Observer())
     with pytest.raises(Stop):
@@ -249,6 +250,29 @@ def test_refit_trains_on_validation_data_too_for_the_chosen_epochs(settings, tmp
     assert plain["validation"] == result["validation"]
     for figure in ("macs_nominal_training", "macs_executed_training", "macs_executed_inference"):
         assert plain["cost"][figure] < result["cost"][figure]
+
+
+@pytest.mark.parametrize("refit", ["false", "true"])
+def test_the_final_training_is_on_all_data_and_leaves_metrics_as_they_are(settings, tmp_path, refit):
+    plain = run.start(settings("dsl", f"training.refit={refit}"), tmp_path / "plain", Observer())
+    chosen = settings("dsl", f"training.refit={refit}", "training.final=true")
+    result = run.start(chosen, tmp_path / "run", Observer())
+    assert (result["validation"], result["test"]) == (plain["validation"], plain["test"])
+    assert result["final"]
+    assert not plain["final"]
+    phases = [stage["phase"] for stage in result["cost"]["stages"]]
+    assert phases == ["train", "refit", "final"] if refit == "true" else ["train", "final"]
+    assert result["cost"]["stages"][-1]["epochs"] == result["epochs"]["chosen"]
+    interactions = prepare(chosen).dataset.interactions
+    recommender = Recommender.open(tmp_path / "run")
+    for user in (0, 7):
+        expected = interactions.item_ids.ids.take(np.unique(interactions.items[interactions.users == user]))
+        assert sorted(recommender.history(interactions.user_ids.ids[user].as_py())["item_id"].to_pylist()) == sorted(
+            expected.to_pylist()
+        )
+    users = [read_tensors(tmp_path / name / "users.safetensors")[0] for name in ("plain", "run")]
+    for name, values in users[0].items():
+        np.testing.assert_array_equal(values, users[1][name])
 
 
 def test_methods_under_comparison_share_split_starting_values_and_batches(settings, tmp_path):

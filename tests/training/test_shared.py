@@ -29,9 +29,10 @@ def started(chosen, folder, shared=None):
 @pytest.mark.parametrize(
     "method", ["one_shot", "lottery", "rkd", "tkd, hierarchical", "pep", "quantised", "random, int8"]
 )
-@pytest.mark.parametrize("refit", ["false", "true"])
-def test_what_is_taken_over_is_what_would_have_been_trained(settings, tmp_path, method, refit):
-    chosen, shared = settings(method, f"training.refit={refit}"), SharedStages(tmp_path / "shared")
+@pytest.mark.parametrize("again", [(), ("refit",), ("refit", "final")])
+def test_what_is_taken_over_is_what_would_have_been_trained(settings, tmp_path, method, again):
+    chosen = settings(method, *(f"training.{phase}=true" for phase in again))
+    shared = SharedStages(tmp_path / "shared")
     all_of_it = started(chosen, tmp_path / "alone")
     assert started(chosen, tmp_path / "giver", shared) == all_of_it
     left = started(chosen, tmp_path / "taker", shared)

@@ -54,6 +54,11 @@ def _measured(folder: Any, part: str) -> dict[str, float]:
     from resprout.training.prepare import load_dataset, measure
 
     settings = folder.settings()
+    if settings.training.final:
+        raise SettingsError(
+            f"{folder.path} deploys a model that was trained once more on all data (--final): measured on {part} data, "
+            "it would be measured on what it has learnt; what it was worth before stands in its result.json"
+        )
     if part == "validation" and settings.training.refit:
         raise SettingsError(
             f"{folder.path} was trained again on train and validation data (--refit): "

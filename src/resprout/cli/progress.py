@@ -6,6 +6,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from resprout.data import Dataset
+from resprout.data.split import SplitCounts
 from resprout.training.observers import EpochRecord, Observer, Plan, label
 
 _SILENT_S = 30
@@ -28,6 +30,11 @@ class Bar(Observer):
         self._monitor, self._console, self._title = monitor, console, title
         self._progress: Progress | None = None
         self._task = TaskID(0)
+
+    def read(self, dataset: Dataset, counts: SplitCounts) -> None:
+        """See `Observer.read`; for several trainings, which have the same data, nothing."""
+        if not self._title:
+            self._console.print(_of_data(dataset, counts), highlight=False, markup=False, soft_wrap=True)
 
     def begin(self, plan: Plan) -> None:
         """See `Observer.begin`."""
@@ -84,6 +91,11 @@ class Lines(Observer):
         self._monitor, self._title = monitor, title
         self._said = False
 
+    def read(self, dataset: Dataset, counts: SplitCounts) -> None:
+        """See `Observer.read`; for several trainings, which have the same data, nothing."""
+        if not self._title:
+            typer.echo(_of_data(dataset, counts), err=True)
+
     def begin(self, plan: Plan) -> None:
         """See `Observer.begin`."""
         self._plan, self._begun = plan, time.perf_counter()
@@ -110,6 +122,32 @@ class Lines(Observer):
         left = (now - self._begun) / done * (self._plan.epochs - record.epoch)
         parts += [f"{record.slots:,} weights", f"{left:.0f} s left"]
         typer.echo("  ".join(parts), err=True)
+
+
+def _of_data(dataset: Dataset, counts: SplitCounts) -> str:
+    """What was read, what was left out, and what is learnt from."""
+    interactions = dataset.interactions
+    text = f"{dataset.name}: {interactions.n_users:,} users, {interactions.n_items:,} items; interactions: "
+    text += f"{counts.train:,} to learn from, {counts.validation:,} to choose by, {counts.test:,} to test on"
+    others = {
+        "shown of held-out users": counts.validation_fold_in + counts.test_fold_in,
+        "left out that are of new users or items": counts.dropped_unknown,
+        "left out that repeat earlier ones": counts.dropped_repeats,
+    }
+    text += "".join(f", {number:,} {what}" for what, number in others.items() if number)
+    gone = dataset.dropped
+    reasons = (
+        {}
+        if gone is None
+        else {
+            "below filter.min_rating": gone.below_min_rating,
+            "duplicates": gone.duplicates,
+            "of users below filter.min_user": gone.below_min_user,
+            "of items below filter.min_item": gone.below_min_item,
+        }
+    )
+    filtered = ", ".join(f"{number:,} {reason}" for reason, number in reasons.items() if number)
+    return f"{text}; filtered: {filtered}" if filtered else text
 
 
 def _described(title: str, plan: Plan, epoch: int) -> str:

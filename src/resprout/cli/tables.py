@@ -10,6 +10,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from resprout.evaluation.ranking import main_metrics
+from resprout.training.observers import epochs_label
 
 # Off a terminal nobody resizes the window: wide enough that no cell is cut.
 _PLAIN_WIDTH = 200
@@ -35,11 +36,10 @@ def result_table(result: Mapping[str, Any]) -> Table:
     budget, cost = result["budget"], result["cost"]
     part = "test" if result["test"] else "validation"
     measured = result[part]
-    epochs = f"{result['epochs']['chosen']} of {result['epochs']['trained']}"
     rows = [
         ("data", result["dataset"]),
         ("model", f"{result['backbone']}, {result['method']}, seed {result['seed']}"),
-        ("epochs", epochs + (", trained again on train and validation data" if result["refit"] else "")),
+        ("epochs", epochs_label(result)),
         *((f"{part} {metric}", f"{measured[metric]:.4f}") for metric in main_metrics(measured)),
         # older results do not say
         *(("tables" if k == 0 else "", _made_of(table)) for k, table in enumerate(budget.get("tables", ()))),

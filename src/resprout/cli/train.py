@@ -42,6 +42,12 @@ def train(
     refit: Annotated[
         bool, typer.Option("--refit", help="Train once more on train and validation data, for the epochs chosen.")
     ] = False,
+    final: Annotated[
+        bool,
+        typer.Option(
+            "--final", help="Deploy a model that is trained once more on all data, after test data were read."
+        ),
+    ] = False,
     resume: Annotated[
         Path | None,
         typer.Option(metavar="RUN", help="Go on with a run that was stopped; takes no other option but --share."),
@@ -64,6 +70,7 @@ def train(
         "config": config,
         "set": set_,
         "refit": refit,
+        "final": final,
         "no-recipe": no_recipe,
     }
     given = {name: value for name, value in given.items() if value is not None and value is not False and value != []}
@@ -126,6 +133,7 @@ def _settings(given: dict[str, Any]) -> "Settings":
         "epochs": ("training", "epochs"),
         "seed": ("training", "seed"),
         "refit": ("training", "refit"),
+        "final": ("training", "final"),
     }
     named: dict[str, dict[str, Any]] = {}
     for name, (section, key) in places.items():
@@ -160,4 +168,5 @@ def _show(folder: Path, result: dict[str, Any]) -> None:
 
     output().print(result_table(result))
     quoted = shlex.quote(str(folder))
-    typer.echo(f"\nnext:\n  resprout recommend {quoted} --user ID\n  resprout evaluate {quoted}")
+    measured = "" if result.get("final") else f"\n  resprout evaluate {quoted}"
+    typer.echo(f"\nnext:\n  resprout recommend {quoted} --user ID{measured}")

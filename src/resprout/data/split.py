@@ -115,6 +115,10 @@ class Split:
         learned = np.isin(self.assignment, (VALIDATION, VALIDATION_FOLD_IN))
         return replace(self, assignment=np.where(learned, np.int8(TRAIN), self.assignment))
 
+    def whole(self) -> "Split":
+        """The split that trains on everything and holds nothing back."""
+        return replace(self, assignment=np.full_like(self.assignment, TRAIN))
+
     def counts(self) -> SplitCounts:
         """Interactions by part, dropped ones, and what train does not cover."""
         sizes = {part: int(np.count_nonzero(self.assignment == part)) for part in range(TEST_FOLD_IN + 1)}

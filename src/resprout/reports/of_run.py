@@ -12,7 +12,7 @@ from resprout.reports.measured import Measured, group_labels, popularity_groups,
 from resprout.reports.page import Section
 from resprout.reports.plots import Axis, Plot
 from resprout.reports.tables import Cell, Table
-from resprout.training.observers import label
+from resprout.training.observers import epochs_label, label
 
 _DRAWN = 24
 
@@ -58,18 +58,14 @@ def verdict(result: dict[str, Any]) -> str:
 
 
 def _summary(result: dict[str, Any]) -> Table:
-    budget, epochs = result["budget"], result["epochs"]
+    budget = result["budget"]
     rows = [
         ("data", result["dataset"]),
         ("backbone", result["backbone"]),
         ("method", result["method"]),
         ("budget", budget["limit"] or "none"),
         ("seed", str(result["seed"])),
-        (
-            "epochs",
-            f"{epochs['chosen']} of {epochs['trained']}"
-            + (", then on all of train and validation" if result["refit"] else ""),
-        ),
+        ("epochs", epochs_label(result)),
     ]
     return Table("summary", "What was trained", ("", ""), [[Cell(one), Cell(other)] for one, other in rows], 2)
 

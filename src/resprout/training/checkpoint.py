@@ -32,7 +32,7 @@ _SHARE, _CHEAP = 1 / 20, 0.1
 
 @dataclass(frozen=True)
 class Part:
-    """One stage of the method in one phase of the run: "train", or "refit" with the validation data too."""
+    """One stage of the method in one phase of the run, see `Prepared.learnt`."""
 
     phase: str
     stage: Stage

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from resprout.artifact.files import write_text
+from resprout.data import Dataset
+from resprout.data.split import SplitCounts
 from resprout.errors import RunError
 
 _ALWAYS = {"phase", "stage", "epoch", "loss", "metrics", "slots"}
@@ -20,9 +22,19 @@ def label(phase: str, stage: str) -> str:
     return stage if phase == "train" else f"{stage}, {phase}"
 
 
+def epochs_label(result: Mapping[str, Any]) -> str:
+    """How many epochs a run has trained, by its result, and on what it was trained once more."""
+    text = f"{result['epochs']['chosen']} of {result['epochs']['trained']}"
+    if result["refit"]:
+        text += ", trained again on train and validation data"
+    if result.get("final"):  # older results do not say
+        text += ", deployed after one more training on all data"
+    return text
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What is about to be trained. phase: "train" or "refit"; stage: its name; slots: weights that exist."""
+    """What is about to be trained. phase: "train", "refit" or "final"; stage: its name; slots: weights that exist."""
 
     phase: str
     stage: str
@@ -56,6 +68,9 @@ class EpochRecord:
 class Observer:
     """Is told how a training goes; by itself it does nothing."""
 
+    def read(self, dataset: Dataset, counts: SplitCounts) -> None:
+        """When the data of a run are read and split, before anything is trained."""
+
     def begin(self, plan: Plan) -> None:
         """Before the first batch of a phase."""
 
@@ -77,6 +92,11 @@ class Observers(Observer):
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = observers
+
+    def read(self, dataset: Dataset, counts: SplitCounts) -> None:
+        """See `Observer.read`."""
+        for observer in self._observers:
+            observer.read(dataset, counts)
 
     def begin(self, plan: Plan) -> None:
         """See `Observer.begin`."""

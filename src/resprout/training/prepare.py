@@ -24,9 +24,10 @@ class Prepared:
     dataset: data.Dataset
     split: data.Split
 
-    def train(self, refit: bool) -> Histories:
-        """What is learnt from: the train part, with `refit` the validation part too."""
-        return (self.split.refit() if refit else self.split).train.histories()
+    def learnt(self, phase: str) -> Histories:
+        """What a phase of the run learns from: "train" the train part, "refit" the validation part too, "final" all."""
+        splits = {"train": lambda: self.split, "refit": self.split.refit, "final": self.split.whole}
+        return splits[phase]().train.histories()
 
 
 def load_dataset(settings: Settings, dataset: data.Dataset | None = None) -> data.Dataset:

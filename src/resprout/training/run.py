@@ -118,6 +118,7 @@ class _Run:
         """Trains what is left of the run, stage by stage and phase by phase."""
         memory.reset_peak()
         remove_unfinished(self.folder.path)
+        self.observer.read(self.prepared.dataset, self.prepared.split.counts())
         at = self.checkpoints.load()
         self.metrics_file.keep(self._epochs_by_part(at))
         while (part := self._next(at.done)) is not None:
@@ -128,13 +129,18 @@ class _Run:
         return self._finish(at.done)
 
     def _next(self, done: Sequence[Done]) -> Part | None:
-        """All stages of training, then, if it is asked for, all of them once more on train and validation data."""
-        for phase in ("train", "refit") if self.settings.training.refit else ("train",):
+        """All stages of training, then, as far as that is asked for, all of them once more on more data."""
+        for phase in self._phases:
             finished = [each.part.stage for each in done if each.part.phase == phase]
             stage = self.method.next_stage(finished, self.allowance)
             if stage is not None:
                 return Part(phase, stage)
         return None
+
+    @property
+    def _phases(self) -> list[str]:
+        again = {"refit": self.settings.training.refit, "final": self.settings.training.final}
+        return ["train", *(phase for phase, wanted in again.items() if wanted)]
 
     def _epochs_by_part(self, at: Checkpoint) -> dict[tuple[str, str], int]:
         epochs = {(each.part.phase, each.part.stage.name): each.spent.progress.epochs for each in at.done}
@@ -167,7 +173,7 @@ class _Run:
         keys: dict[tuple[str, str], str] = {}
         for one in (*(each.part for each in done), part):
             earlier = {name: key for (phase, name), key in keys.items() if phase == one.phase}
-            chosen_by = keys["train", one.stage.name] if one.phase == "refit" else None
+            chosen_by = None if one.phase == "train" else (one.phase, keys["train", one.stage.name])
             settings = self._settings_of(one.stage)
             keys[one.phase, one.stage.name] = stage_key(
                 settings, self.method, self._data, one.stage, earlier, chosen_by
@@ -217,11 +223,13 @@ class _Run:
     def _finish(self, done: Sequence[Done]) -> dict[str, Any]:
         trained = next(each for each in reversed(done) if each.part.phase == "train")
         model = self._trained_model(trained.part)
-        validation = self._evaluate(model, of="validation")
+        metrics = {"validation": self._evaluate(model, of="validation")}
         if self.settings.training.refit:
             model = self._trained_model(Part("refit", trained.part.stage))
+        metrics["test"] = self._test(model)
+        if self.settings.training.final:
+            model = self._trained_model(Part("final", trained.part.stage))
         costs = cost.ledger(model, [(each.part.phase, each.part.stage, each.spent) for each in done])
-        metrics = {"validation": validation, "test": self._test(model)}
         save_model(self.folder.model, self._parts(model, self._settings_of(trained.part.stage)))
         # a last stage may only cut or round
         longest = [each for each in done if each.part.phase == "train" and each.spent.progress.epochs]
@@ -278,8 +286,8 @@ class _Run:
     ) -> Backbone:
         settings, seed = self._settings_of(part.stage), _seed(self.settings, part.stage)
         tables = self._tables(part.stage, mask_from, values_from)
-        train = self.prepared.train(part.phase == "refit")
-        return catalog.load_backbone(settings.backbone_name)(settings.backbone, tables, train, seed)
+        learnt = self.prepared.learnt(part.phase)
+        return catalog.load_backbone(settings.backbone_name)(settings.backbone, tables, learnt, seed)
 
     def _tables(
         self,
@@ -356,5 +364,6 @@ def describe(settings: Settings, chosen: Progress) -> dict[str, Any]:
         "method": settings.method_name,
         "seed": settings.training.seed,
         "refit": settings.training.refit,
+        "final": settings.training.final,
         "epochs": {"trained": chosen.epochs, "chosen": _chosen_epochs(chosen)},
     }

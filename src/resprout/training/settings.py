@@ -57,6 +57,11 @@ class TrainingSettings(BaseModel):
     refit: bool = Field(
         default=False, description="then train once more on train and validation data, for the chosen number of epochs"
     )
+    final: bool = Field(
+        default=False,
+        description="at the end train once more on all data, those of the test too, for the chosen number of epochs, "
+        "and deploy that; test metrics stay those of the model before",
+    )
     backend: str | None = Field(default=None, description="kernel backend; the fastest one if not given")
 
 

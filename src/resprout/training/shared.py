@@ -64,19 +64,20 @@ def stage_key(
     data: str,
     stage: Stage,
     earlier: Mapping[str, str],
-    chosen_by: str | None,
+    chosen_by: tuple[str, str] | None,
 ) -> str:
     """Equal for stages that come to the same bits.
 
     settings: those of the stage; data: `digest` of the run's; earlier: keys of the stages before it in its phase, by
-    name; chosen_by: in a refit the key of the same stage in training, which has chosen its epochs.
+    name; chosen_by: where all is trained once more, the phase, and the key of the same stage in training, which has
+    chosen its epochs.
     """
     own = type(method.hooks(stage)) is not Hooks
     described = {
         "version": __version__,
         "data": data,
         "backbone": [settings.backbone_name, settings.backbone.model_dump()],
-        "training": settings.training.model_dump(exclude={"refit"}),
+        "training": settings.training.model_dump(exclude={"refit", "final"}),
         "evaluation": settings.evaluation.model_dump(exclude={"test"}),
         "stage": {key: value for key, value in asdict(stage).items() if key not in _NAMES and _LATER.get(key) != value},
         "sources": [earlier.get(name or "") for name in (stage.mask_from, stage.values_from)],
