@@ -58,6 +58,12 @@ def test_page(table):
     assert '<td class="text">&lt;i&gt;</td>' in page
 
 
+def test_rules_stand_above_their_rows():
+    table = Table("one", "One", ("", "quality"), [[Cell(name), Cell("1")] for name in "abc"], rules=[2])
+    assert table.latex().splitlines()[4:8] == [r"a & 1 \\", r"b & 1 \\", r"\midrule", r"c & 1 \\"]
+    assert [line.startswith('<tr class="rule">') for line in table.page().splitlines()[2:5]] == [False, False, True]
+
+
 def test_best_and_second_best_are_marked_and_equal_ones_alike():
     assert marked([0.1, 0.3, 0.2, 0.3]) == [
         "best" if v == 0.3 else "second" if v == 0.2 else "" for v in (0.1, 0.3, 0.2, 0.3)

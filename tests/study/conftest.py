@@ -40,7 +40,8 @@ def write_result():
             **dict.fromkeys(("dataset", "backbone", "method"), ""),
             **{"seed": 0, "refit": False, "validation": {}, "test": {}},
             "epochs": {"trained": 1, "chosen": 1},
-            "budget": dict.fromkeys(("slots", "dense_weights", "deployed_bytes", "dense_bytes"), 1) | {"limit": limit},
+            "budget": dict.fromkeys(("slots", "dense_weights", "deployed_bytes", "dense_bytes"), 1)
+            | {"limit": limit, "dense_bytes": 4000},
             "cost": dict.fromkeys(("train_seconds", "peak_table_bytes"), 1) | {"stages": []},
         }
         result["cost"] |= {

@@ -70,11 +70,16 @@ def test_what_else_tells_groups_apart_is_in_their_labels(outcomes):
     assert panel.label(panel.groups[1], budget=False, without="training.learning_rate") == "dsl"
 
 
-def test_neighbours_of_one_method_are_in_the_order_of_their_budgets(outcomes):
-    walked = [("dsl", "100%"), ("dsl", "2%"), ("dsl", "14.1%"), ("dense", None), ("dsl", "9MB"), ("dsl", "10MB")]
+def test_groups_are_in_the_order_of_their_budgets_and_compete_within_one(outcomes):
+    """Of 4,000 bytes of dense tables."""
+    walked = [
+        ("dsl", "100%"), ("dsl", "2%"), ("dsl", "14.1%"), ("dense", None), ("dsl", "9000B"), ("dsl", "500B"),
+        ("narrow", "2%"),
+    ]  # fmt: skip
     (panel,) = panels_of(outcomes(*(("one", "mf", 8, method, budget, 0.1) for method, budget in walked)))
     labels = [panel.label(group) for group in panel.groups]
-    assert labels == ["dsl, 100%", "dsl, 14.1%", "dsl, 2%", "dense", "dsl, 10MB", "dsl, 9MB"]
+    assert labels == ["dense", "dsl, 9000B", "dsl, 100%", "dsl, 14.1%", "dsl, 500B", "dsl, 2%", "narrow, 2%"]
+    assert [list(block) for block in panel.blocks] == [[0], [1], [2], [3], [4], [5, 6]]
 
 
 def test_groups_of_one_budget_stay_as_they_come(outcomes):
@@ -103,7 +108,7 @@ def test_a_label_leaves_out_what_goes_with_the_budget(outcomes):
     ]
     (panel,) = panels_of(outcomes(*(("one", "mf", 8, *run) for run in runs)))
     labels = [panel.label(group, budget=False) for group in panel.groups]
-    assert labels == ["dsl", "dsl", "dsl", "random, learning_rate 0.1", "random, learning_rate 0.2"]
+    assert labels == ["dsl", "dsl", "random, learning_rate 0.1", "random, learning_rate 0.2", "dsl"]
 
 
 def test_a_setting_that_one_of_two_runs_has_tells_them_apart(outcomes):

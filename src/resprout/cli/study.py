@@ -142,7 +142,8 @@ def _comparison(panel: "Panel", title: str | None) -> "Table":
             )
         )
     texts, costs = heads(varying), ["deployed", "peak in training", "multiply-adds", "training", "runs"]
-    return figures(title, [*texts, *metrics, *costs], rows, text_columns=len(texts))
+    rules = [block.start for block in panel.blocks[1:]]
+    return figures(title, [*texts, *metrics, *costs], rows, len(texts), rules)
 
 
 class _Watcher:

@@ -1,7 +1,7 @@
 """What the commands show: figures as people read them, and rich tables of results."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -21,13 +21,19 @@ def output() -> Console:
     return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
 
 
-def figures(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> Table:
-    """A table whose first `text_columns` columns are text and the others figures."""
+def figures(
+    title: str | None,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    text_columns: int = 1,
+    rules: Collection[int] = (),
+) -> Table:
+    """A table whose first `text_columns` columns are text and the others figures; `rules`: rows with a line above."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number < text_columns else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
+    for number, row in enumerate(rows):
+        table.add_row(*row, end_section=number + 1 in rules)
     return table
 
 

@@ -9,7 +9,7 @@ from rich.filesize import decimal
 from resprout.evaluation.evaluate import UserMetrics
 from resprout.evaluation.ranking import main_metrics
 from resprout.reports.significance import Comparison, compared
-from resprout.reports.tables import Cell, Table, marked
+from resprout.reports.tables import Cell, Mark, Table, marked
 from resprout.study.panels import Panel
 from resprout.study.results import Group, heads
 
@@ -23,11 +23,11 @@ _OF_DENSE = {
 
 
 def comparison(panel: Panel, differences: Sequence[Comparison | None]) -> Table:
-    """A line a group: quality on test data, bytes and costs."""
+    """A line a group: quality on test data, bytes and costs; marked is what is best within a budget."""
     groups, monitor = panel.groups, panel.monitor
     metrics = list(dict.fromkeys([monitor, *main_metrics(groups[0].runs[0].result["test"])]))
     spreads = {name: [group.spread("test", name) for group in groups] for name in metrics}
-    marks = {name: marked([spread.mean for spread in found]) for name, found in spreads.items()}
+    marks = {name: _marked_in_blocks([spread.mean for spread in found], panel) for name, found in spreads.items()}
     rows = []
     for k, (group, difference) in enumerate(zip(groups, differences, strict=True)):
         result = group.runs[0].result
@@ -46,7 +46,16 @@ def comparison(panel: Panel, differences: Sequence[Comparison | None]) -> Table:
         )
     texts = heads(panel.settings)
     costs = ("deployed", "peak in training", "multiply-adds, nominal", "executed", "seconds", "runs")
-    return Table("comparison", "Comparison", (*texts, *metrics, *costs), rows, len(texts))
+    rules = [block.start for block in panel.blocks[1:]]
+    return Table("comparison", "Comparison", (*texts, *metrics, *costs), rows, len(texts), rules)
+
+
+def _marked_in_blocks(values: Sequence[float], panel: Panel) -> list[Mark]:
+    """Best and second best of those that have the same budget, if there are others."""
+    marks: list[Mark] = []
+    for block in panel.blocks:
+        marks += marked(values[block.start : block.stop]) if len(block) > 1 else [""]
+    return marks
 
 
 def overview(panels: Sequence[Panel]) -> Table:

@@ -33,13 +33,14 @@ def _of_panels(panels: Sequence[Panel]) -> list[Section]:
 
 def _of_panel(panel: Panel) -> Iterator[Section]:
     found = differences(panel)
-    seeds = sorted({len(group.runs) for group in panel.groups})
+    seeds = [len(group.runs) for group in panel.groups]
+    spread = " to ".join(map(str, sorted({min(seeds), max(seeds)})))
     name = panel.reference.runs[0].result["method"]
     text = (
-        f"Test data, mean and deviation over seeds ({' to '.join(map(str, seeds))} of them); best and second best are "
-        f"marked. Stars: the difference from {name}, user by user over seeds that all have (paired t-tests, corrected "
-        "by Holm), is less likely by chance than 0.05, 0.01, 0.001. Chance is that of the users, for these trained "
-        "models; how much other seeds change is the deviation."
+        f"Test data, mean and deviation over seeds ({spread} of them); best and second best of those with the same "
+        f"budget are marked. Stars: the difference from {name}, user by user over seeds that all have (paired t-tests, "
+        "corrected by Holm), is less likely by chance than 0.05, 0.01, 0.001. Chance is that of the users, for these "
+        "trained models; how much other seeds change is the deviation."
     )
     if panel.unsaid:
         text += f" Not all rows have the same {', '.join(panel.unsaid)} either: these go with method or budget."

@@ -14,11 +14,12 @@ from resprout.reports.tables import Table
 
 PAGE = "index.html"
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; font-size: 0.87rem; margin: 0.8rem 0; display: block; overflow-x: auto; }
 th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid #ddd; white-space: nowrap; }
 th { border-bottom: 2px solid #888; white-space: normal; vertical-align: bottom; } .text { text-align: left; }
+.rule td { border-top: 1.5px solid #888; }
 .figure { text-align: right; font-variant-numeric: tabular-nums; }
 figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
 figcaption, .files { color: #555; font-size: 0.85rem; }

@@ -3,7 +3,7 @@
 import csv
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,13 +23,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under headers. name: of its files; text_columns: how many come first and are no figures."""
+    """Rows of cells under headers.
+
+    name: of its files; text_columns: how many come first and are no figures; rules: rows with a line above them.
+    """
 
     name: str
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     text_columns: int = 1
+    rules: Collection[int] = ()
 
     def csv(self) -> str:
         """Texts and notes, without marks."""
@@ -53,7 +57,8 @@ class Table:
         marks = {"": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}"}
         align = "l" * self.text_columns + "r" * (len(self.columns) - self.text_columns)
         body = []
-        for row in self.rows:
+        for number, row in enumerate(self.rows):
+            body += [r"\midrule"] if number in self.rules else []
             cells = [marks[cell.mark].format(cell.text.translate(_LATEX)) for cell in row]
             notes = [f"$^{{{cell.note}}}$" if cell.note else "" for cell in row]
             body.append(" & ".join(map("".join, zip(cells, notes, strict=True))) + r" \\")
@@ -66,9 +71,10 @@ class Table:
         kinds = ["text"] * self.text_columns + ["figure"] * (len(self.columns) - self.text_columns)
         head = [f'<th class="{kind}">{html.escape(text)}</th>' for kind, text in zip(kinds, self.columns, strict=True)]
         lines = []
-        for row in self.rows:
+        for number, row in enumerate(self.rows):
             cells = [f'<td class="{kind}">{_html(cell)}</td>' for kind, cell in zip(kinds, row, strict=True)]
-            lines.append(f"<tr>{''.join(cells)}</tr>\n")
+            begin = '<tr class="rule">' if number in self.rules else "<tr>"
+            lines.append(f"{begin}{''.join(cells)}</tr>\n")
         body = "".join(lines)
         return f"<table><thead><tr>{''.join(head)}</tr></thead>\n<tbody>\n{body}</tbody></table>\n"
 

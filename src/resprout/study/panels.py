@@ -17,7 +17,10 @@ _MODEL = ("backbone.width", "backbone.hops")
 
 @dataclass(frozen=True)
 class Panel:
-    """Groups of one task and model. title: what these are; monitor: the metric that epochs were chosen by."""
+    """Groups of one task and model, those without a budget first, then from the largest budget to the smallest.
+
+    title: what these are; monitor: the metric that epochs were chosen by.
+    """
 
     title: str
     monitor: str
@@ -44,6 +47,13 @@ class Panel:
         keys = [key for key in self.groups[0].point if not key.startswith(("method.", "stages."))]
         known = {*self.settings, BUDGET}
         return [key for key in keys if key not in known and len({str(one.point[key]) for one in self.groups}) > 1]
+
+    @cached_property
+    def blocks(self) -> list[range]:
+        """The places of the groups that have the same budget, and so compete with each other."""
+        limits = [_limit(group) for group in self.groups]
+        begins = [k for k, limit in enumerate(limits) if k == 0 or limit != limits[k - 1]]
+        return [range(begin, end) for begin, end in itertools.pairwise([*begins, len(limits)])]
 
     @property
     def slug(self) -> str:
@@ -97,27 +107,19 @@ def _panel(outcomes: Sequence[Outcome], keys: Sequence[str]) -> Panel:
     ]
     title = ", ".join([_name(first), *told])
     monitor = first.run.settings().training.monitor
-    return Panel(title, monitor, _by_budget(groups_of(outcomes)))
+    return Panel(title, monitor, sorted(groups_of(outcomes), key=_from_the_largest_budget))
 
 
-def _by_budget(groups: Sequence[Group]) -> list[Group]:
-    """As they come, but neighbours of one method by their budget, the largest first, where all are shares, or bytes.
-
-    A search for a budget has tried them in another order.
-    """
-    ordered: list[Group] = []
-    for (_, unit), alike in itertools.groupby(groups, _method_and_unit):
-        neighbours = list(alike)
-        ordered += sorted(neighbours, key=_amount, reverse=True) if unit else neighbours
-    return ordered
+def _from_the_largest_budget(group: Group) -> tuple[bool, Fraction, tuple[str, str]]:
+    limit, used = _limit(group), group.runs[0].result["budget"]
+    if not limit[0]:
+        return False, Fraction(0), limit
+    budget = Budget.parse(limit[0])
+    amount = Fraction(budget.size or 0) if budget.share is None else budget.share * used["dense_bytes"]
+    return True, -amount, limit
 
 
-def _method_and_unit(group: Group) -> tuple[str, str]:
-    result = group.runs[0].result
-    limit = result["budget"]["limit"]
-    return result["method"], limit[-1] if limit else ""
-
-
-def _amount(group: Group) -> Fraction:
-    budget = Budget.parse(group.runs[0].result["budget"]["limit"])
-    return Fraction(budget.size or 0) if budget.share is None else budget.share
+def _limit(group: Group) -> tuple[str, str]:
+    """The budget as it is written, and what it is of; empty texts for none."""
+    used = group.runs[0].result["budget"]
+    return used["limit"] or "", used.get("of") or ""  # older results do not say
