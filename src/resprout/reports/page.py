@@ -19,7 +19,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; font-size: 0.87rem; margin: 0.8rem 0; display: block; overflow-x: auto; }
 th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid #ddd; white-space: nowrap; }
 th { border-bottom: 2px solid #888; white-space: normal; vertical-align: bottom; } .text { text-align: left; }
-.rule td { border-top: 1.5px solid #888; }
+td.text { white-space: normal; } .rule td { border-top: 2px solid #888; }
 .figure { text-align: right; font-variant-numeric: tabular-nums; }
 figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
 figcaption, .files { color: #555; font-size: 0.85rem; }
