@@ -152,6 +152,13 @@ def test_several_runs(resprout, trained, books_csv, tmp_path):
     assert "2 runs: books, narrow" in text
     assert all((tmp_path / "report" / f"{name}.png").exists() for name in ("frontier", "quality-cost"))
 
+    (tmp_path / "report" / "notes.txt").write_text("mine")
+    assert resprout("report", other, "--out", tmp_path / "report").exit_code == 0
+    left = {path.name for path in (tmp_path / "report").iterdir()}
+    assert "notes.txt" in left
+    assert not left & {"frontier.png", "frontier.svg", "comparison.csv"}
+    check(tmp_path / "report")
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),

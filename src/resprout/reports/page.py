@@ -37,11 +37,15 @@ class Section:
 
 
 def write_report(folder: Path, title: str, sections: Sequence[Section]) -> Path:
-    """The page, once it and its files lie in the folder; RunError if that holds something else or is not writable."""
+    """The page, once it and its files lie in the folder, and those of an older report there are gone.
+
+    RunError if the folder holds something else or is not writable.
+    """
     with making_output(folder):
         if folder.exists() and not (folder / PAGE).exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise RunError(f"output folder {folder} holds other files: name another with --out")
         folder.mkdir(parents=True, exist_ok=True)
+        older = _linked(folder / PAGE)
         body = "".join(_section(section, folder) for section in sections)
     page = (
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
@@ -50,6 +54,8 @@ def write_report(folder: Path, title: str, sections: Sequence[Section]) -> Path:
         f'<p class="files">resprout {__version__}</p>\n</body>\n</html>\n'
     )
     write_text(folder / PAGE, page)
+    for name in set(older) - set(_linked(folder / PAGE)):
+        (folder / name).unlink(missing_ok=True)
     return folder / PAGE
 
 
@@ -79,3 +85,8 @@ def _plot(plot: Plot, folder: Path) -> str:
 def _files(names: Sequence[str]) -> str:
     links = ", ".join(f'<a href="{name}">{name}</a>' for name in names)
     return f'<p class="files">{links}</p>\n'
+
+
+def _linked(page: Path) -> list[str]:
+    """The files that belong to a page, if there is one."""
+    return re.findall(r'<a href="([\w-]+\.(?:csv|md|tex|svg|png))">', page.read_text("utf-8")) if page.exists() else []
