@@ -13,6 +13,9 @@ from resprout.errors import BudgetExceeded, SettingsError
 VALUE_BYTES = 4
 TRAINED_BYTES = 3 * VALUE_BYTES
 """A float32 weight and its two moments."""
+ROWS_A_START = 8
+"""Rows of a packed table that share a start: those before one in these are counted in their masks, a cache line of
+them at width 64."""
 _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _BUDGET = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(%|[kmg]?i?b)\s*", re.IGNORECASE)
 
@@ -51,7 +54,8 @@ class Layout:
     def index_bytes(self, shape: Shape, slots: int) -> int:
         """Bytes of a table with that many slots, without them."""
         row = self.row_bytes + (mask_row_bytes(shape.width) if self.masked else 0)
-        return shape.rows * row + (shape.rows + 1) * start_bytes(slots)
+        starts = -(-shape.rows // ROWS_A_START) if self.masked else shape.rows
+        return shape.rows * row + (starts + 1) * start_bytes(slots)
 
 
 def mask_row_bytes(width: int) -> int:
@@ -60,7 +64,7 @@ def mask_row_bytes(width: int) -> int:
 
 
 def start_bytes(slots: int) -> int:
-    """Bytes of one row start: 32 bits while they can count the slots."""
+    """Bytes of one start: 32 bits while they can count the slots."""
     return 4 if slots < 2**31 else 8
 
 

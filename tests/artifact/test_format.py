@@ -109,7 +109,7 @@ def test_deployed_bytes_are_those_of_the_arrays(tmp_path, make_parts, backbone, 
     if storage == "packed":
         weights = 75 * 12  # users and items, whatever the tables
         slots = sum(table["slots"] for table in manifest["tables"])
-        starts = 75 + len(manifest["tables"])
+        starts = sum(-(-table["rows"] // 8) + 1 for table in manifest["tables"])
         assert slots == sum(table["rows"] * table["width"] // 3 for table in manifest["tables"]) < weights / 2
         assert manifest["deployed_bytes"]["total"] == 4 * slots + 4 * starts + 75 * 2
 
@@ -199,8 +199,8 @@ def test_a_folder_that_is_no_model(tmp_path):
 
 def test_a_model_of_a_later_version(tmp_path, make_parts):
     save_model(tmp_path / "model", make_parts())
-    edit(tmp_path / "model", version=2, library_version="9.9", tables="in another form")
-    with pytest.raises(RunError, match=r"model\.json has version 2 .*resprout 9\.9; .*pip install -U resprout"):
+    edit(tmp_path / "model", version=3, library_version="9.9", tables="in another form")
+    with pytest.raises(RunError, match=r"model\.json has version 3 .*resprout 9\.9; .*pip install -U resprout"):
         load_model(tmp_path / "model")
 
 
@@ -238,6 +238,15 @@ def test_a_damaged_manifest(tmp_path, make_parts, changes, place):
         load_model(tmp_path / "model")
 
 
+def test_models_of_before_are_read_unless_they_have_packed_tables(tmp_path, make_parts):
+    for storage in ("dense", "packed"):
+        save_model(tmp_path / storage, make_parts(storage=storage))
+        edit(tmp_path / storage, version=1)
+    assert load_model(tmp_path / "dense").backbone == "mf"
+    with pytest.raises(RunError, match=r"model\.json has packed tables with a start for each row.*: train again"):
+        load_model(tmp_path / "packed")
+
+
 def test_a_manifest_that_names_no_tables_file(tmp_path, make_parts):
     save_model(tmp_path / "model", make_parts())
     edit(tmp_path / "model", files={})
@@ -245,7 +254,7 @@ def test_a_manifest_that_names_no_tables_file(tmp_path, make_parts):
         load_model(tmp_path / "model")
 
 
-STARTS = np.arange(0, 201, 200 / 30).astype(np.int32)
+STARTS = np.arange(0, 201, 50, np.int32)
 
 
 @pytest.mark.parametrize(

@@ -109,9 +109,12 @@ def some_active(rows: int, width: int, name: str) -> Flags:
 
 
 def packed(table: F32, active: Flags, starts: type[np.signedinteger[Any]] = np.int32) -> PackedRows:
-    first_slots = np.zeros(len(table) + 1, starts)
-    np.cumsum(active.sum(1), out=first_slots[1:])
-    return PackedRows(mask_bits(active), fenced(first_slots), fenced(table[active]))
+    return PackedRows(mask_bits(active), fenced(block_starts(active, starts)), fenced(table[active]))
+
+
+def block_starts(active: Flags, kind: type[np.signedinteger[Any]] = np.int32) -> NDArray[Any]:
+    """The first slot of each 8 rows, and the number of slots, counted one after the other."""
+    return np.array([active[:row].sum() for row in range(0, len(active), 8)] + [active.sum()], kind)
 
 
 def column_bits(width: int, bits: int | None) -> NDArray[np.uint8]:
@@ -184,7 +187,10 @@ def make_rows(kind: str, rows: int, width: int, starts: Any = np.int32, name: st
         return PackedHalfRows(mask, first_slots, bits), np.where(active, halves, 0).astype(np.float64)
     if kind == "prefix":
         first_columns = np.arange(width) < active.sum(1, keepdims=True)
-        return PrefixRows(first_slots, fenced(table[first_columns])), np.where(first_columns, table, 0).astype(float)
+        row_starts = np.concatenate([[0], active.sum(1).cumsum()]).astype(starts)
+        return PrefixRows(fenced(row_starts), fenced(table[first_columns])), np.where(first_columns, table, 0).astype(
+            float
+        )
     stored = stream(0, "stored", name).random(rows) < 0.5
     positions = np.where(stored, np.cumsum(stored) - 1, -1).astype(np.int32)
     return CompactRows(fenced(positions), fenced(table[stored])), np.where(stored[:, None], table, 0).astype(np.float64)

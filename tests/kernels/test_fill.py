@@ -49,14 +49,14 @@ def test_cpu_numba_equals_reference(width: int, first: int) -> None:
 @pytest.mark.parametrize("uniform", KINDS)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_packed_table_starts_as_the_dense_one(backend: ModuleType, uniform: bool, width: int) -> None:
-    active = some_active(7, width, "fill")
+    active = some_active(19, width, "fill")
     rows = packed(np.full(active.shape, np.nan, np.float32), active)
     backend.fill_packed(KEY, uniform, 0.1, rows, width)
-    np.testing.assert_array_equal(rows.values, filled(backend, KEY, uniform, 0, 7, width)[active])
+    np.testing.assert_array_equal(rows.values, filled(backend, KEY, uniform, 0, 19, width)[active])
     assert nothing_before(rows.values)
 
 
-def test_a_packed_table_with_wide_row_starts_and_one_without_rows(backend: ModuleType) -> None:
+def test_a_packed_table_with_wide_starts_and_one_without_rows(backend: ModuleType) -> None:
     for count in (0, 1, 6):
         active = some_active(count, 40, "fill")
         rows = packed(np.full(active.shape, np.nan, np.float32), active, np.int64)

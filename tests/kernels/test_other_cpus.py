@@ -28,6 +28,7 @@ for kind, width in (("dense", 129), ("packed", 40)):
     test_sums.test_sums_in_bfloat16(cpu_numba, kind, width)
 for width in (8, 129):
     test_sampled_dots.test_products_at_every_width(cpu_numba, "packed", width)
+    test_sums.test_few_links_of_many_rows(cpu_numba, "packed", width)
 test_sums.test_reads_at_every_width(cpu_numba, "packed", 33)
 test_adam.test_packed_steps_are_the_papers(cpu_numba, 33, np.int32)
 """

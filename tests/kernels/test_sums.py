@@ -36,8 +36,8 @@ from resprout.kernels.cpu_numba.sampled_dots import _add_products
 from resprout.kernels.cpu_numba.sums import _read, _sum_chunk, even_parts
 from resprout.rng import stream
 
-ROWS = 9
-LISTS = 12  # more lists than rows: `add` has as many rows as there are lists
+ROWS = 19  # packed ones have three starts, the last of fewer rows
+LISTS = 22  # more lists than rows: `add` has as many rows as there are lists
 SHORTENED = [("dense", width) for width in WIDTHS] + [(kind, 40) for kind in KINDS if kind != "dense"]
 
 
@@ -113,7 +113,7 @@ def test_sums_of_every_kind(backend: ModuleType, source_kind: str, add_kind: str
 
 @pytest.mark.parametrize("width", [40, 129])
 @pytest.mark.parametrize("starts", [np.int32, np.int64])
-def test_both_widths_of_row_starts(backend: ModuleType, width: int, starts: type) -> None:
+def test_both_widths_of_starts(backend: ModuleType, width: int, starts: type) -> None:
     links = make_links(LISTS, ROWS)
     source, source_table = make_rows("packed", ROWS, width, starts)
     out = fresh(LISTS, width)
@@ -122,6 +122,21 @@ def test_both_widths_of_row_starts(backend: ModuleType, width: int, starts: type
     read = fresh(ROWS, width)
     backend.read_range(0, source, read)
     np.testing.assert_array_equal(read, source_table)
+
+
+@pytest.mark.parametrize(("kind", "width"), [one for one in STORED_WIDTHS if one[0].startswith("packed")])
+def test_few_links_of_many_rows(backend: ModuleType, kind: str, width: int) -> None:
+    """Of packed rows, whose starts are made anew for many links of few rows: here they are counted link by link."""
+    links, source = make_links(3, 50, longest=9), make_rows(kind, 50, width)
+    out = fresh(3, width)
+    backend.sum_links(links, 0, source[0], NoRows(), 1.0, out)
+    assert_sums(out, links, range(3), source[1], np.zeros((3, width)))
+    queries = fenced(stream(0, "queries", width).standard_normal((4, width)).astype(np.float32))
+    ids = fenced(np.array([[0], [49], [8], [23]], np.int32))
+    products = fresh(4, 1)
+    backend.sampled_dots(queries, ids, source[0], products)
+    expected = np.einsum("ij,ij->i", queries.astype(np.float64), source[1][ids[:, 0]])
+    np.testing.assert_allclose(products[:, 0], expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["packed", "compact"])

@@ -15,7 +15,7 @@ from resprout.data.histories import Histories
 from resprout.data.idmap import IdMap
 from resprout.errors import DataError, RunError, SettingsError
 from resprout.evaluation.evaluate import DotScorer, rank
-from resprout.kernels.contract import PackedRows
+from resprout.kernels.contract import PackedRows, starts_of
 from resprout.kernels.select import choose
 from resprout.serving.recommender import Recommender
 from resprout.tables.dense import DenseTable
@@ -35,8 +35,8 @@ def dense(name, values):
 def packed(name, values):
     present = values != 0
     mask = (present * [1, 2]).sum(axis=1, keepdims=True).astype(np.uint8)
-    starts = np.concatenate([[0], np.cumsum(present.sum(axis=1))]).astype(np.int32)
-    return PackedTable(Shape(name, *values.shape), PackedRows(mask, starts, values[present]), choose().backend)
+    rows = PackedRows(mask, starts_of(present.sum(axis=1)), values[present])
+    return PackedTable(Shape(name, *values.shape), rows, choose().backend)
 
 
 def make(kind=dense, backbone="mf", **fields):

@@ -291,7 +291,7 @@ def test_a_loss_that_is_no_number_stops_the_run_with_its_step(settings, tmp_path
     ("method", "more", "error", "message"),
     [
         ("dense", ["budget.limit=50%"], SettingsError, "cannot keep to a budget"),
-        ("dsl", ["budget.limit=300B"], BudgetExceeded, "too small"),
+        ("dsl", ["budget.limit=150B"], BudgetExceeded, "too small"),
         ("dsl", ["budget.limit=9MB"], SettingsError, "above the 4,480 bytes"),
         ("narrow", ["budget.limit=1%"], BudgetExceeded, "no column left"),
         ("dsl", ["split.kind=held_out_users"], SettingsError, "cannot rank others"),

@@ -31,12 +31,21 @@ from resprout.artifact.manifest import (
     read_manifest,
 )
 from resprout.artifact.source import Source
-from resprout.budget import MemoryUse, Shape, mask_row_bytes
+from resprout.budget import ROWS_A_START, MemoryUse, Shape, mask_row_bytes
 from resprout.data.histories import Histories
 from resprout.data.idmap import IdMap
 from resprout.errors import DataError, RunError
 from resprout.kernels import select
-from resprout.kernels.contract import BIT_STEPS, Backend, Mask, PackedHalfRows, PackedInt8Rows, PackedRows, PrefixRows
+from resprout.kernels.contract import (
+    BIT_STEPS,
+    Backend,
+    Mask,
+    PackedHalfRows,
+    PackedInt8Rows,
+    PackedRows,
+    PrefixRows,
+    starts_of,
+)
 from resprout.tables.bits import BitsTable, even, row_bytes
 from resprout.tables.dense import DenseTable
 from resprout.tables.packed import PackedTable
@@ -224,27 +233,27 @@ def _packed_float16_table(entry: TableEntry, source: Source, backend: Backend) -
 
 def _prefix_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
     values = source.take(f"{entry.name}.values", (entry.slots,), np.float32)
-    starts = _starts(entry, source)
+    starts = _starts(entry, source, entry.rows)
     if starts[0] != 0 or np.diff(starts).max(initial=0) > entry.width:
         raise source.damaged(f"table {entry.name!r} has rows that are longer than its width")
     return PrefixTable(_shape(entry), PrefixRows(starts, values), backend)
 
 
 def _index(entry: TableEntry, source: Source) -> tuple[Mask, NDArray[Any]]:
-    """Mask and row starts, of which it is certain that they agree."""
+    """Mask and starts, of which it is certain that they agree."""
     name, rows = entry.name, entry.rows
     piece = np.uint8 if entry.width <= 8 else np.uint16
     pieces = mask_row_bytes(entry.width) // np.dtype(piece).itemsize
     mask = source.take(f"{name}.mask", (rows, pieces), piece)
-    starts = _starts(entry, source)
-    # One mask bit more than a row has slots, and a kernel reads beyond the values.
-    if starts[0] != 0 or not np.array_equal(np.bitwise_count(mask).sum(1, dtype=np.int64), np.diff(starts)):
-        raise source.damaged(f"the mask and the row starts of table {name!r} do not agree")
+    starts = _starts(entry, source, -(-rows // ROWS_A_START))
+    # One mask bit more than rows have slots, and a kernel reads beyond the values.
+    if not np.array_equal(starts, starts_of(np.bitwise_count(mask).sum(1, dtype=np.int64), wide=True)):
+        raise source.damaged(f"the mask and the starts of table {name!r} do not agree")
     return mask, starts
 
 
-def _starts(entry: TableEntry, source: Source) -> NDArray[Any]:
-    starts = source.take(f"{entry.name}.starts", (entry.rows + 1,), np.int32, np.int64)
+def _starts(entry: TableEntry, source: Source, count: int) -> NDArray[Any]:
+    starts = source.take(f"{entry.name}.starts", (count + 1,), np.int32, np.int64)
     source.check_offsets(f"{entry.name}.starts", starts, entry.slots)
     return starts
 

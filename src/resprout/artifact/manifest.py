@@ -10,7 +10,7 @@ from resprout.artifact.files import read_json
 from resprout.errors import RunError
 
 FORMAT = "resprout-model"
-VERSION = 1
+VERSION = 2
 MANIFEST = "model.json"
 AGAIN = "copy the folder again, or train again"
 
@@ -85,8 +85,11 @@ def read_manifest(folder: Path) -> Manifest:
             f"resprout {__version__} reads versions up to {VERSION}: upgrade with pip install -U resprout"
         )
     try:
-        return Manifest.model_validate(content)
+        manifest = Manifest.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise RunError(f"{path} is damaged: {place}: {first['msg']}; {AGAIN}") from error
+    if version == 1 and any(table.storage.startswith("packed") for table in manifest.tables):
+        raise RunError(f"{path} has packed tables with a start for each row, as version 1 of the format: train again")
+    return manifest

@@ -9,10 +9,12 @@ the slots of a row lie together, in the order of their positions.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from resprout.budget import ROWS_A_START
 
 LANES = 16
 MAX_WIDTH = 1024
@@ -137,7 +139,7 @@ class PackedRows(NamedTuple):
     """Rows of which only the slots are stored.
 
     mask: `[rows, pieces]`, uint8 for widths up to 8, else uint16: the row's mask words read 16 bits at a time.
-    starts: int32 or int64 `[rows + 1]`, first slot of each row.
+    starts: int32 or int64 `[blocks + 1]`, first slot of each `ROWS_A_START` rows, and their number.
     values: float32 `[slots]`.
     """
 
@@ -161,6 +163,24 @@ class PackedHalfRows(NamedTuple):
     mask: Mask
     starts: I32 | I64
     bits: NDArray[np.uint16]
+
+
+def starts_of(lengths: NDArray[Any], wide: bool = False) -> NDArray[Any]:
+    """The `starts` of packed rows that have so many slots; 64-bit numbers if they must be `wide`."""
+    ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    return block_starts(ends.astype(np.int64 if wide else np.int32))
+
+
+def block_starts(row_starts: NDArray[Any]) -> NDArray[Any]:
+    """The `starts` of packed rows whose first slots, and number of slots, these are."""
+    return np.append(row_starts[:-1:ROWS_A_START], row_starts[-1:])
+
+
+def slots_before(mask: Mask, starts: I32 | I64, row: int) -> int:
+    """How many slots packed rows before `row` have, which may be the one behind the last."""
+    block = row // ROWS_A_START
+    counted = np.bitwise_count(mask[block * ROWS_A_START : row]).sum(dtype=np.int64)
+    return int(starts[block] + counted)
 
 
 class PrefixRows(NamedTuple):

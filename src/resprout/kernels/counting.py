@@ -61,7 +61,9 @@ class CountingBackend:
     def _count(self, ids: I32, source: Rows, width: int) -> None:
         if isinstance(source, DenseRows | Int8Rows | HalfRows | Bfloat16Rows | BitRows):
             self.multiply_adds += len(ids) * width
-        elif isinstance(source, MaskedRows | PrefixRows):
+        elif isinstance(source, MaskedRows):
+            self.multiply_adds += int(np.bitwise_count(source.mask[ids]).sum(dtype=np.int64))
+        elif isinstance(source, PrefixRows):
             self.multiply_adds += int((source.starts[ids + 1] - source.starts[ids]).sum(dtype=np.int64))
         elif isinstance(source, CompactRows):
             self.multiply_adds += int((source.positions[ids] >= 0).sum()) * width

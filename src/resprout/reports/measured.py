@@ -46,8 +46,13 @@ class Measured:
         """For each table whose rows differ in it: weights of each row, and how many interactions the row has."""
         found = {}
         for name, table in self.model.tables.items():
-            if isinstance(table.stored, MaskedRows | PrefixRows):
-                found[name] = np.diff(table.stored.starts).astype(np.int64), self.model.degrees(name)
+            if isinstance(table.stored, MaskedRows):
+                lengths = np.bitwise_count(table.stored.mask).sum(1, dtype=np.int64)
+            elif isinstance(table.stored, PrefixRows):
+                lengths = np.diff(table.stored.starts).astype(np.int64)
+            else:
+                continue
+            found[name] = lengths, self.model.degrees(name)
         return found
 
     def filled(self, name: str) -> NDArray[np.float64]:

@@ -3,10 +3,10 @@
 import numpy as np
 
 from resprout.budget import VALUE_BYTES, Shape, start_bytes
-from resprout.kernels.contract import Backend, Mask, PackedRows, ScoreBlocks
+from resprout.kernels.contract import Backend, Mask, PackedRows, ScoreBlocks, starts_of
 from resprout.tables.initial import Start
-from resprout.tables.places import flags, no_positions, random_scores
-from resprout.tables.slots import SlotTable, row_starts
+from resprout.tables.places import no_positions, random_scores, slots_in
+from resprout.tables.slots import SlotTable
 from resprout.tables.update import Update
 
 
@@ -29,7 +29,7 @@ class PackedTable(SlotTable):
         """
         mask = no_positions(shape)
         backend.choose_positions(scores or random_scores(shape, start.mask_key(shape.name), backend), slots, mask)
-        starts = row_starts(np.bitwise_count(mask).sum(1, dtype=np.int64), start_bytes(slots) > 4)
+        starts = starts_of(np.bitwise_count(mask).sum(1, dtype=np.int64), start_bytes(slots) > 4)
         rows = PackedRows(mask, starts, np.empty(starts[-1], np.float32))
         uniform, scale = start.spread(shape)
         backend.fill_packed(start.key(shape.name), uniform, scale, rows, shape.width)
@@ -47,9 +47,9 @@ class PackedTable(SlotTable):
 
     def take_weights(self, weights: ScoreBlocks) -> None:
         """See `Table.take_weights`."""
-        mask, starts, values = self._rows
         for first, block in weights():
-            values[starts[first] : starts[first + len(block)]] = block[flags(mask[first : first + len(block)], block)]
+            slots, where = slots_in(self._rows, first, block)
+            self._rows.values[slots] = block[where]
 
     @property
     def mask(self) -> Mask:
@@ -64,12 +64,11 @@ class PackedTable(SlotTable):
         """See `SlotTable.leaving`: any slot may go."""
         if gradients is None:
             return self._rows
-        mask, starts, values = self._rows
         worth = np.empty(self.slots, np.float32)
         for first, block in gradients():
-            its = slice(starts[first], starts[first + len(block)])
-            worth[its] = values[its] * block[flags(mask[first : first + len(block)], block)]
-        return PackedRows(mask, starts, worth)
+            slots, where = slots_in(self._rows, first, block)
+            worth[slots] = self._rows.values[slots] * block[where]
+        return self._rows._replace(values=worth)
 
     def growing(self, scores: ScoreBlocks) -> ScoreBlocks:
         """See `SlotTable.growing`: a slot may grow anywhere."""

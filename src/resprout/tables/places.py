@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resprout.budget import Shape, mask_row_bytes
-from resprout.kernels.contract import F32, LANES, Backend, Mask, ScoreBlocks
+from resprout.kernels.contract import F32, LANES, Backend, Mask, MaskedRows, ScoreBlocks, slots_before
 from resprout.rng import stream_key
 from resprout.tables.table import aligned_empty, block_rows, row_blocks
 
@@ -21,6 +21,13 @@ def flags(mask: Mask, block: F32) -> NDArray[np.bool_]:
     """The mask of whole rows as a bool for each of their positions."""
     bits = np.unpackbits(mask.view(np.uint8), axis=1, bitorder="little", count=block.shape[1])
     return bits.astype(bool)
+
+
+def slots_in(rows: MaskedRows, first: int, block: F32) -> tuple[slice, NDArray[np.bool_]]:
+    """The slots of packed rows from `first` on, as many as the block has, and where in the block they are."""
+    last = first + len(block)
+    slots = slice(*(slots_before(rows.mask, rows.starts, row) for row in (first, last)))
+    return slots, flags(rows.mask[first:last], block)
 
 
 def prefixes(lengths: NDArray[np.integer], shape: Shape) -> Mask:

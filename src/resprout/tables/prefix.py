@@ -1,15 +1,16 @@
 """A table of which each row has its first columns only, as many as suit it: no index but where rows start."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resprout.budget import VALUE_BYTES, Shape, mask_row_bytes, start_bytes
-from resprout.kernels.contract import F32, Backend, Mask, PackedRows, PrefixRows, ScoreBlocks
+from resprout.kernels.contract import F32, Backend, Mask, PackedRows, PrefixRows, ScoreBlocks, block_starts
 from resprout.tables.initial import Start
 from resprout.tables.places import no_positions, prefixes
-from resprout.tables.slots import SlotTable, row_starts
+from resprout.tables.slots import SlotTable
 from resprout.tables.table import row_blocks
 from resprout.tables.update import Update
 
@@ -39,12 +40,11 @@ class PrefixTable(SlotTable):
             chosen = no_positions(shape)
             backend.choose_positions(scores, slots, chosen)
             lengths = np.bitwise_count(chosen).sum(1, dtype=np.int64)
-        starts = row_starts(lengths, start_bytes(slots) > 4)
-        rows = PrefixRows(starts, np.empty(starts[-1], np.float32))
+        starts = _row_starts(lengths, start_bytes(slots) > 4)
+        table = cls(shape, PrefixRows(starts, np.empty(starts[-1], np.float32)), backend)
         uniform, scale = start.spread(shape)
-        packed = PackedRows(prefixes(lengths, shape), *rows)
-        backend.fill_packed(start.key(shape.name), uniform, scale, packed, shape.width)
-        return cls(shape, rows, backend)
+        backend.fill_packed(start.key(shape.name), uniform, scale, table._masked(), shape.width)
+        return table
 
     @property
     def stored(self) -> PrefixRows:
@@ -52,12 +52,10 @@ class PrefixTable(SlotTable):
         return self._rows
 
     def update(self, by: Update) -> None:
-        """See `Table.update`: as that of a packed table, whose mask is made block by block."""
-        starts, values = self._rows
+        """See `Table.update`: as that of a packed table, which is made block by block."""
         for first, gradients in self.gradient_blocks():
-            its = starts[first : first + len(gradients) + 1]
-            packed = PackedRows(prefixes(np.diff(its), self.shape), its, values)
-            self.backend.adam_packed(packed, *self.moments, 0, gradients, by.adam)
+            rows = self._masked(first, first + len(gradients))
+            self.backend.adam_packed(rows, *self.moments, 0, gradients, by.adam)
 
     def take_weights(self, weights: ScoreBlocks) -> None:
         """See `Table.take_weights`."""
@@ -88,7 +86,7 @@ class PrefixTable(SlotTable):
             lengths = np.diff(starts[first : last + 1])[:, None]
             bits = np.where(columns < lengths, _orders(block) + columns, 0)
             worth[starts[first] : starts[last]] = _values(_from_the_end(bits) - columns)[columns < lengths]
-        return PackedRows(self.mask, starts, worth)
+        return self._masked()._replace(values=worth)
 
     def _weights(self) -> Iterator[tuple[int, F32]]:
         for first, last in row_blocks(self.shape):
@@ -118,8 +116,22 @@ class PrefixTable(SlotTable):
 
     def apply_moves(self, toggle: Mask) -> None:
         """See `SlotTable.apply_moves`."""
-        rows = self._moved(PackedRows(self.mask, *self._rows), toggle)
-        self._rows = PrefixRows(rows.starts, rows.values)
+        rows = self._moved(self._masked(), toggle)
+        lengths = np.bitwise_count(rows.mask).sum(1, dtype=np.int64)
+        self._rows = PrefixRows(_row_starts(lengths, self._rows.starts.itemsize > 4), rows.values)
+
+    def _masked(self, first: int = 0, last: int | None = None) -> PackedRows:
+        """Rows `first` to `last`, all by default, as packed ones; values are those of the whole table."""
+        starts, values = self._rows
+        its = starts[first : len(starts) if last is None else last + 1]
+        return PackedRows(prefixes(np.diff(its), self.shape), block_starts(its), values)
+
+
+def _row_starts(lengths: NDArray[Any], wide: bool) -> NDArray[Any]:
+    """First slot of each row of these lengths, and the end; 64-bit numbers if they must be `wide`."""
+    starts: NDArray[Any] = np.zeros(len(lengths) + 1, np.int64 if wide else np.int32)
+    np.cumsum(lengths, out=starts[1:])
+    return starts
 
 
 def _orders(values: F32) -> NDArray[np.int64]:

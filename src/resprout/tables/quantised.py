@@ -21,9 +21,10 @@ from resprout.kernels.contract import (
     PackedRows,
     RowStep,
     ScoreBlocks,
+    starts_of,
 )
 from resprout.tables.initial import Start
-from resprout.tables.places import flags, no_positions
+from resprout.tables.places import no_positions, slots_in
 from resprout.tables.slots import RowsTable
 from resprout.tables.table import Table, aligned_empty, block_rows, row_blocks
 from resprout.tables.update import Update
@@ -177,11 +178,6 @@ class PackedQuantisedTable(RowsTable, QuantisedTable):
         """See `Table.update`: there is none."""
         raise NotImplementedError("a packed table of fewer bits is not trained")
 
-    def _slots_of(self, first: int, rows: F32) -> tuple[slice, NDArray[np.bool_]]:
-        """The slots of rows from `first` on, and where in these rows they are."""
-        last = first + len(rows)
-        return slice(*self._rows.starts[[first, last]]), flags(self._rows.mask[first:last], rows)
-
 
 class PackedInt8Table(PackedQuantisedTable):
     """Packed, with a byte a slot and a float32 scale a row."""
@@ -202,7 +198,7 @@ class PackedInt8Table(PackedQuantisedTable):
         return self._rows
 
     def _set(self, first: int, rows: F32) -> None:
-        slots, where = self._slots_of(first, rows)
+        slots, where = slots_in(self._rows, first, rows)
         integers, scales = _integers(np.where(where, rows, 0))
         self._rows.values[slots], self._rows.scales[first : first + len(rows)] = integers[where], scales
 
@@ -225,13 +221,13 @@ class PackedFloat16Table(PackedQuantisedTable):
         return self._rows
 
     def _set(self, first: int, rows: F32) -> None:
-        slots, where = self._slots_of(first, rows)
+        slots, where = slots_in(self._rows, first, rows)
         self._rows.bits[slots] = as_halves(rows)[where].view(np.uint16)
 
 
 def _index(shape: Shape, slots_from: Table | None) -> tuple[NDArray[Any], NDArray[Any]]:
     if slots_from is None:
-        return no_positions(shape), np.zeros(shape.rows + 1, np.int32)
+        return no_positions(shape), starts_of(np.zeros(shape.rows, np.int64))
     packed = slots_from.stored
     if not isinstance(packed, PackedRows):
         raise TypeError(f"the slots of a packed table cannot be those of a {type(slots_from).__name__}")

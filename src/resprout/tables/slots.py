@@ -1,4 +1,4 @@
-"""What tables of slots share: row starts and values, and where they are trained two moments a slot."""
+"""What tables of slots share: starts and values, and where they are trained two moments a slot."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -96,13 +96,6 @@ class SlotTable(RowsTable):
         super().load_arrays(arrays)
         if "moment_1" in arrays:
             self._moments = arrays["moment_1"].copy(), arrays["moment_2"].copy()
-
-
-def row_starts(lengths: NDArray[Any], wide: bool) -> NDArray[Any]:
-    """First slot of each row of these lengths, and the end; 64-bit numbers if they must be `wide`."""
-    starts: NDArray[Any] = np.zeros(len(lengths) + 1, np.int64 if wide else np.int32)
-    np.cumsum(lengths, out=starts[1:])
-    return starts
 
 
 def move_slots(

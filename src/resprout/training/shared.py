@@ -14,14 +14,13 @@ import numpy as np
 from resprout import __version__
 from resprout.artifact.files import read_json, write_json, writing
 from resprout.methods.method import Hooks, Method, Stage
+from resprout.training.checkpoint import FORMAT
 from resprout.training.cost import Spent, spent_from
 from resprout.training.prepare import Prepared
 from resprout.training.settings import Settings
 
 # what a stage is called, and what is made of it, do not change it
 _NAMES = ("name", "deployed", "mask_from", "values_from")
-# what stages of before did not have, left out where it is as it was, so that they are still found
-_LATER = {"rows_for": "both"}
 
 
 @dataclass(frozen=True)
@@ -74,12 +73,12 @@ def stage_key(
     """
     own = type(method.hooks(stage)) is not Hooks
     described = {
-        "version": __version__,
+        "version": [__version__, FORMAT],
         "data": data,
         "backbone": [settings.backbone_name, settings.backbone.model_dump()],
         "training": settings.training.model_dump(exclude={"refit", "final"}),
         "evaluation": settings.evaluation.model_dump(exclude={"test"}),
-        "stage": {key: value for key, value in asdict(stage).items() if key not in _NAMES and _LATER.get(key) != value},
+        "stage": {key: value for key, value in asdict(stage).items() if key not in _NAMES},
         "sources": [earlier.get(name or "") for name in (stage.mask_from, stage.values_from)],
         "chosen_by": chosen_by,
         # a method that does more than the loop may read all that came before

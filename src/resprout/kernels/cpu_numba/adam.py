@@ -5,6 +5,7 @@ from numba import njit, prange
 
 from resprout.kernels.contract import F32, I32, I64, LANES, AdamStep, Mask, PackedRows
 from resprout.kernels.cpu_numba.lanes import target_has
+from resprout.kernels.cpu_numba.starts import slot_before
 from resprout.kernels.cpu_numba.vectors import bit_count, compress_block
 
 _ROWS_PER_TASK = 64
@@ -60,7 +61,7 @@ def _adam_packed(
     flat = gradients.reshape(-1)
     for part in prange(-(-rows // _ROWS_PER_TASK)):
         begin, end = part * _ROWS_PER_TASK, min(rows, (part + 1) * _ROWS_PER_TASK)
-        first_slot, last_slot = np.int64(starts[first + begin]), np.int64(starts[first + end])
+        first_slot, last_slot = slot_before(mask, starts, first + begin), slot_before(mask, starts, first + end)
         packed = np.empty(last_slot - first_slot + LANES, np.float32)  # `_pack` writes as many too many
         slot = 0
         for row in range(begin, end):

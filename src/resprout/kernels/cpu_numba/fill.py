@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit, prange
 
 from resprout.kernels.contract import F32, I32, I64, LANES, Mask, PackedRows
+from resprout.kernels.cpu_numba.starts import slot_before
 
 
 def fill_dense(key: int, uniform: bool, scale: float, first: int, out: F32) -> None:
@@ -57,7 +58,7 @@ def _fill_packed(
     key: np.uint64, uniform: bool, scale: np.float32, mask: Mask, starts: I32 | I64, values: F32, width: int
 ) -> None:
     for row in prange(mask.shape[0]):
-        slot = np.int64(starts[row])
+        slot = slot_before(mask, starts, row)
         for piece in range(mask.shape[1]):
             for lane in range(LANES):
                 if mask[row, piece] >> lane & 1:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numba import njit
 
+from resprout.budget import ROWS_A_START
 from resprout.kernels.contract import F32, I32, I64, LANES, Mask, PackedRows, ScoreBlocks
 
 _HALVES = 1 << 16
@@ -133,11 +134,11 @@ def _tally_values(
     """Counts the magnitudes of all slots, or of those toggled."""
     magnitudes = values.view(np.uint32)
     if not toggled:
-        for bits in magnitudes[: starts[mask.shape[0]]]:
+        for bits in magnitudes[: starts[starts.size - 1]]:
             _tally_one(bits & _SIGN_OFF, upper, counts)
         return
+    slot = np.int64(0)
     for row in range(mask.shape[0]):
-        slot = np.int64(starts[row])
         for piece in range(mask.shape[1]):
             for lane in range(LANES):
                 if mask[row, piece] >> lane & 1:
@@ -156,17 +157,17 @@ def _toggle_values(
     """
     magnitudes = values.view(np.uint32)
     rows = mask.shape[0]
+    slot = np.int64(starts[starts.size - 1]) if largest else np.int64(0)
     for i in range(rows):
         row = rows - 1 - i if largest else i
-        first, last = np.int64(starts[row]), np.int64(starts[row + 1])
-        count = 0
         for j in range(mask.shape[1] * LANES):
             place = mask.shape[1] * LANES - 1 - j if largest else j
             piece, lane = place // LANES, place % LANES
             if not mask[row, piece] >> lane & 1:
                 continue
-            bits = magnitudes[last - 1 - count if largest else first + count] & _SIGN_OFF
-            count += 1
+            slot -= int(largest)
+            bits = magnitudes[slot] & _SIGN_OFF
+            slot += int(not largest)
             if largest and not toggle[row, piece] >> lane & 1:
                 continue
             beyond = bits > bound if largest else bits < bound
@@ -208,9 +209,10 @@ def _toggle_scores(scores: F32, first: int, mask: Mask, toggle: Mask, bound: int
 
 @njit(cache=True)
 def _drop(mask: Mask, starts: I32 | I64, values: F32, moment_1: F32, moment_2: F32, toggle: Mask) -> np.int64:
-    kept = np.int64(0)
-    slot = np.int64(starts[0])
+    kept = slot = np.int64(0)
     for row in range(mask.shape[0]):
+        if row % ROWS_A_START == 0:
+            starts[row // ROWS_A_START] = kept
         for piece in range(mask.shape[1]):
             bits, changed = mask[row, piece], toggle[row, piece]
             for lane in range(LANES):
@@ -222,16 +224,16 @@ def _drop(mask: Mask, starts: I32 | I64, values: F32, moment_1: F32, moment_2: F
                 slot += 1
             mask[row, piece] = bits & ~changed
             toggle[row, piece] = changed & ~bits
-        starts[row + 1] = kept
+    starts[starts.size - 1] = kept
     return kept
 
 
 @njit(cache=True)
 def _grow(mask: Mask, starts: I32 | I64, values: F32, moment_1: F32, moment_2: F32, toggle: Mask, grown: int) -> None:
-    slot = np.int64(starts[mask.shape[0]])
+    slot = np.int64(starts[starts.size - 1])
     to = slot + grown
+    starts[starts.size - 1] = to
     for row in range(mask.shape[0] - 1, -1, -1):
-        starts[row + 1] = to
         for piece in range(mask.shape[1] - 1, -1, -1):
             kept, new = mask[row, piece], toggle[row, piece]
             for lane in range(LANES - 1, -1, -1):
@@ -243,3 +245,5 @@ def _grow(mask: Mask, starts: I32 | I64, values: F32, moment_1: F32, moment_2: F
                     to -= 1
                     values[to], moment_1[to], moment_2[to] = 0, 0, 0
             mask[row, piece] = kept | new
+        if row % ROWS_A_START == 0:
+            starts[row // ROWS_A_START] = to

@@ -12,7 +12,8 @@ from numba.extending import overload
 
 from resprout.kernels.contract import F32, I32, I64, U32, Bfloat16Rows, CompactRows, DenseRows, Links, NoRows, Rows
 from resprout.kernels.cpu_numba.lent import lent_rows
-from resprout.kernels.cpu_numba.passes import passes, slots_at
+from resprout.kernels.cpu_numba.passes import is_one_pass, passes
+from resprout.kernels.cpu_numba.starts import opened
 from resprout.kernels.cpu_numba.vectors import sum_row
 
 _PARTS_PER_THREAD = 8  # several parts a thread even out what an estimate by links gets wrong
@@ -80,19 +81,17 @@ def even_parts(starts: I64) -> I64:
 def _sum(links: Links, lists: I32, first: int, parts: I64, source: Rows, add: Rows, scale: float, width: int,
          out: F32 | U32) -> None:  # fmt: skip
     source, add = lent_rows(source), lent_rows(add)
-    its = lists if lists.size else slice(first, first + len(out))
-    near = slice(None) if lists.size else links.ids[links.starts[first] : links.starts[first + len(out)]]
+    if is_one_pass(width):
+        source = opened(source, int(links.starts[first + len(out)] - links.starts[first]) if not lists.size else 0)
     for column, columns, blocks in passes(width):
-        slots, place = (slots_at(source, column, near), slots_at(add, column, its)), (_place(column, out), column)
-        _sum_chunk(*links, lists, first, parts, source, add, *slots, np.float32(scale), out, *place, columns, blocks)
+        place = _place(column, out), column
+        _sum_chunk(*links, lists, first, parts, source, add, np.float32(scale), out, *place, columns, blocks)
 
 
 def _read_chunks(ids: I32, first: int, source: Rows, width: int, out: F32 | U32) -> None:
     source = lent_rows(source)
-    its = ids if ids.size else slice(first, first + len(out))
     for column, columns, blocks in passes(width):
-        slots = slots_at(source, column, its)
-        _read(ids, first, source, slots, out, _place(column, out), column, columns, blocks)
+        _read(ids, first, source, out, _place(column, out), column, columns, blocks)
 
 
 def _place(column: int, out: F32 | U32) -> int:
@@ -102,8 +101,7 @@ def _place(column: int, out: F32 | U32) -> int:
 
 @njit(parallel=True, cache=True)
 def _sum_chunk(
-    starts, ids, weights, lists, first, parts, source, add, source_slots, add_slots, scale, out, to, column, width,
-    blocks,
+    starts, ids, weights, lists, first, parts, source, add, scale, out, to, column, width, blocks
 ):  # fmt: skip
     flat = out.reshape(-1)
     for part in prange(parts.size - 1):
@@ -115,18 +113,18 @@ def _sum_chunk(
         for i in range(parts[part], parts[part + 1]):
             r = np.int64(lists[i]) if lists.size else first + i
             near = _near(ids, weights, starts[r], starts[r + 1], source, room)
-            sum_row(flat, i * out.shape[1] + to, *near, source_slots, add, add_slots, r, scale, column, width, blocks)
+            sum_row(flat, i * out.shape[1] + to, *near, add, r, scale, column, width, blocks)
 
 
 @njit(parallel=True, cache=True)
-def _read(ids, first, source, slots, out, to, column, width, blocks):
+def _read(ids, first, source, out, to, column, width, blocks):
     flat = out.reshape(-1)
     no_links, no_weights = np.empty(0, np.int32), np.empty(0, np.float32)
     for i in prange(out.shape[0]):
         row = np.int64(ids[i]) if ids.size else first + i
         sum_row(
-            flat, i * out.shape[1] + to, no_links, no_weights, 0, 0, source, slots, source, slots, row,
-            np.float32(1), column, width, blocks,
+            flat, i * out.shape[1] + to, no_links, no_weights, 0, 0, source, source, row, np.float32(1), column, width,
+            blocks,
         )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ known when the kernel is compiled: it is the length of the tuple `blocks`, whose
 # All readers take the same arguments; those of an intrinsic are their types, needed in its signature or not.
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from llvmlite import ir
@@ -55,6 +56,7 @@ from resprout.kernels.cpu_numba.lanes import (
     splat,
     store_block,
 )
+from resprout.kernels.cpu_numba.starts import OPEN, first_slot
 
 # Rows are asked for this many links before they are summed: three loads that wait for each other (id, start, slots) are
 # more than a core overlaps by itself. One hop on Gowalla at density 0.5 takes 5.4 ms with it and 7.3 without (Zen 5).
@@ -82,21 +84,25 @@ _Find = Callable[[ir.Value], tuple[ir.Value, ir.Value]]
 _Plane = Callable[[ir.Value, int], tuple[ir.Value, ir.Value | None]]  # of a plane and a block: bits, and who has one
 
 
-def _packed_finder(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, slots: ir.Value, chunk: _Chunk) -> _Find:
+def _packed_finder(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chunk, is_open: bool) -> _Find:
     """Of rows whose fields begin with mask, starts and values: where a row's mask and its slots lie."""
-    mask, _, values = fields[:3]
+    mask, starts, values = fields[:3]
     pieces = shape(0)[1]
     first_piece = b.udiv(chunk.column, constant(LANES))
 
     def find(row: ir.Value) -> tuple[ir.Value, ir.Value]:
-        row_mask = b.gep(mask, [b.add(b.mul(row, pieces), first_piece)])
-        return row_mask, b.gep(values, [as_i64(b, b.load(b.gep(slots, [row])))])
+        if is_open:
+            row_mask, slot = b.gep(mask, [b.mul(row, pieces)]), as_i64(b, b.load(b.gep(starts, [row])))
+        else:
+            row_mask, slot = first_slot(b, mask, pieces, starts, row, first_piece)
+        return row_mask, b.gep(values, [slot])
 
     return find
 
 
-def _packed_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, slots: ir.Value, chunk: _Chunk) -> _Reader:
-    find = _packed_finder(b, fields, shape, slots, chunk)
+def _packed_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chunk,
+                   is_open: bool = False) -> _Reader:  # fmt: skip
+    find = _packed_finder(b, fields, shape, chunk, is_open)
 
     def blocks(row: ir.Value) -> list[ir.Value]:
         return packed_blocks(b, *find(row), len(chunk.lanes))
@@ -108,12 +114,13 @@ def _packed_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, slots: i
         for line in range(1 + -(-len(chunk.lanes) // 2)):
             prefetch(b, b.gep(row_slots, [constant(LANES * line)]))
 
-    return _Reader(blocks, ask)
+    # others than open ones are read but a few at a time, and not worth counting their masks once more
+    return _Reader(blocks, ask if is_open else _ask_nothing)
 
 
-def _packed_int8_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, slots: ir.Value,
-                        chunk: _Chunk) -> _Reader:  # fmt: skip
-    find = _packed_finder(b, fields, shape, slots, chunk)
+def _packed_int8_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chunk,
+                        is_open: bool = False) -> _Reader:  # fmt: skip
+    find = _packed_finder(b, fields, shape, chunk, is_open)
 
     def blocks(row: ir.Value) -> list[ir.Value]:
         scale = splat(b, b.load(b.gep(fields[3], [row])))
@@ -122,9 +129,9 @@ def _packed_int8_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, slo
     return _Reader(blocks, _ask_nothing)
 
 
-def _packed_half_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, slots: ir.Value,
-                        chunk: _Chunk) -> _Reader:  # fmt: skip
-    find = _packed_finder(b, fields, shape, slots, chunk)
+def _packed_half_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chunk,
+                        is_open: bool = False) -> _Reader:  # fmt: skip
+    find = _packed_finder(b, fields, shape, chunk, is_open)
 
     def blocks(row: ir.Value) -> list[ir.Value]:
         return [_floats(b, halves) for halves in packed_integers(b, *find(row), len(chunk.lanes))]
@@ -132,7 +139,7 @@ def _packed_half_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, slo
     return _Reader(blocks, _ask_nothing)
 
 
-def _prefix_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
+def _prefix_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chunk) -> _Reader:
     starts, values = fields
 
     def find(row: ir.Value) -> tuple[ir.Value, ir.Value]:
@@ -156,7 +163,7 @@ def _prefix_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Va
     return _Reader(blocks, ask)
 
 
-def _dense_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
+def _dense_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chunk) -> _Reader:
     (values,), width = fields, shape(0)[1]
 
     def blocks(row: ir.Value) -> list[ir.Value]:
@@ -166,7 +173,7 @@ def _dense_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Val
     return _Reader(blocks, _ask_nothing)
 
 
-def _int8_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
+def _int8_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chunk) -> _Reader:
     (values, scales), width = fields, shape(0)[1]
 
     def blocks(row: ir.Value) -> list[ir.Value]:
@@ -181,7 +188,7 @@ def _int8_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Valu
     return _Reader(blocks, _ask_nothing)
 
 
-def _half_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
+def _half_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chunk) -> _Reader:
     (bits,), width = fields, shape(0)[1]
 
     def blocks(row: ir.Value) -> list[ir.Value]:
@@ -194,7 +201,7 @@ def _half_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Valu
     return _Reader(blocks, _ask_nothing)
 
 
-def _bfloat16_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
+def _bfloat16_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chunk) -> _Reader:
     (words,), row_words = fields, shape(0)[1]
     first_word, upper = b.udiv(chunk.column, constant(2)), ir.Constant(LANE_INTS, [0xFFFF0000] * LANES)
     half = ir.Constant(LANE_INTS, [16] * LANES)
@@ -217,7 +224,7 @@ def _bfloat16_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.
     return _Reader(blocks, ask, _SHORT_LINKS_AHEAD)
 
 
-def _bit_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
+def _bit_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chunk) -> _Reader:
     planes, codes, _, steps, depths, first_bytes, shifts, lanes_there, whole = fields
     rows, row_bytes = shape(0)
     all_blocks = shape(5)[1]
@@ -317,7 +324,7 @@ def _floats(b: ir.IRBuilder, halves: ir.Value) -> ir.Value:
     return b.bitcast(b.or_(b.bitcast(size, LANE_INTS), signs), VECTOR)
 
 
-def _compact_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
+def _compact_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chunk) -> _Reader:
     (positions, values), width = fields, shape(1)[1]
     none = ir.Constant(LANE_MASK, [0] * LANES)
 
@@ -335,7 +342,7 @@ def _compact_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.V
     return _Reader(blocks, _ask_nothing)
 
 
-def _zero_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, _: ir.Value, chunk: _Chunk) -> _Reader:
+def _zero_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chunk) -> _Reader:
     return _Reader(lambda _: [ZEROS] * len(chunk.lanes), _ask_nothing)
 
 
@@ -354,15 +361,15 @@ def _data(context: Any, b: ir.IRBuilder, kind: types.Array, array: ir.Value) -> 
 
 _intrinsic: Any = intrinsic  # by its annotations a call would have to pass the typing context too
 
-_READERS = {
+_READERS: dict[Any, Callable[..., _Reader]] = {
     PackedRows: _packed_reader, PackedInt8Rows: _packed_int8_reader, PackedHalfRows: _packed_half_reader,
     PrefixRows: _prefix_reader, DenseRows: _dense_reader, Int8Rows: _int8_reader, HalfRows: _half_reader,
     Bfloat16Rows: _bfloat16_reader, BitRows: _bit_reader, CompactRows: _compact_reader, NoRows: _zero_reader,
 }  # fmt: skip
+_READERS |= {OPEN[kind]: partial(_READERS[kind], is_open=True) for kind in OPEN}
 
 
-def _reader(context: Any, b: ir.IRBuilder, kind: Any, rows: ir.Value, slots_kind: Any, slots: ir.Value,
-            chunk: _Chunk) -> _Reader:  # fmt: skip
+def _reader(context: Any, b: ir.IRBuilder, kind: Any, rows: ir.Value, chunk: _Chunk) -> _Reader:
     arrays = [(k, b.extract_value(rows, i)) for i, k in enumerate(kind.types) if isinstance(k, types.Array)]
     structs = [make_array(k)(context, b, value) for k, value in arrays]
 
@@ -370,7 +377,7 @@ def _reader(context: Any, b: ir.IRBuilder, kind: Any, rows: ir.Value, slots_kind
         return list(cgutils.unpack_tuple(b, structs[i].shape))
 
     fields = [struct.data for struct in structs]
-    return _READERS[kind.instance_class](b, fields, shape, _data(context, b, slots_kind, slots), chunk)
+    return _READERS[kind.instance_class](b, fields, shape, chunk)
 
 
 def _linked_rows(context: Any, b: ir.IRBuilder, kind: types.Array, ids: ir.Value) -> Callable[[ir.Value], ir.Value]:
@@ -386,26 +393,25 @@ def _linked_rows(context: Any, b: ir.IRBuilder, kind: types.Array, ids: ir.Value
 
 
 @_intrinsic
-def sum_row(_: Any, out: Any, at: Any, ids: Any, weights: Any, begin: Any, end: Any, source: Any, source_slots: Any,
-            add: Any, add_slots: Any, row: Any, scale: Any, column: Any, width: Any, blocks: Any) -> Any:  # fmt: skip
+def sum_row(_: Any, out: Any, at: Any, ids: Any, weights: Any, begin: Any, end: Any, source: Any, add: Any, row: Any,
+            scale: Any, column: Any, width: Any, blocks: Any) -> Any:  # fmt: skip
     """`out[at : at + width] = scale * (add[row] + sum over links k in [begin, end) of weights[k] * source[ids[k]])`.
 
     Of each row only the columns from `column` on, `width` of them, at most 16 x len(blocks). `out` is flat, of float32
-    or of words as in `Bfloat16Rows`, of which half as many begin at `at`; `*_slots` say where the slots of those
-    columns begin in each row of a packed source or addend.
+    or of words as in `Bfloat16Rows`, of which half as many begin at `at`.
     """
     signature = types.void(
-        out, types.int64, ids, weights, types.int64, types.int64, source, source_slots, add, add_slots, types.int64,
-        types.float32, types.int64, types.int64, blocks,
+        out, types.int64, ids, weights, types.int64, types.int64, source, add, types.int64, types.float32, types.int64,
+        types.int64, blocks,
     )  # fmt: skip
 
     def emit(context: Any, b: ir.IRBuilder, _: Any, arguments: list[ir.Value]) -> ir.Value:
-        out_, at, ids_, weights_, begin, end, source_, source_slots_, add_, add_slots_, *rest = arguments
+        out_, at, ids_, weights_, begin, end, source_, add_, *rest = arguments
         row, scale, column, width, _ = rest
         chunk = _Chunk(column, _row_lanes(b, width, blocks.count))
 
-        read_source = _reader(context, b, source, source_, source_slots, source_slots_, chunk)
-        read_add = _reader(context, b, add, add_, add_slots, add_slots_, chunk)
+        read_source = _reader(context, b, source, source_, chunk)
+        read_add = _reader(context, b, add, add_, chunk)
         weights_data = _data(context, b, weights, weights_)
         linked_row = _linked_rows(context, b, ids, ids_)
         fma = function(b, "llvm.fma.v16f32", VECTOR, [VECTOR] * 3)
@@ -458,17 +464,15 @@ def _store_bfloat16(b: ir.IRBuilder, blocks: list[ir.Value], start: ir.Value) ->
 
 
 @_intrinsic
-def dot_row(_: Any, query: Any, at: Any, ids: Any, link: Any, source: Any, source_slots: Any, column: Any, width: Any,
+def dot_row(_: Any, query: Any, at: Any, ids: Any, link: Any, source: Any, column: Any, width: Any,
             blocks: Any) -> Any:  # fmt: skip
-    """The product of `query[at : at + width]` and `source[ids[link]]`, float32; columns and slots as in `sum_row`."""
-    signature = types.float32(
-        query, types.int64, ids, types.int64, source, source_slots, types.int64, types.int64, blocks
-    )  # fmt: skip
+    """The product of `query[at : at + width]` and `source[ids[link]]`, float32; columns as in `sum_row`."""
+    signature = types.float32(query, types.int64, ids, types.int64, source, types.int64, types.int64, blocks)
 
     def emit(context: Any, b: ir.IRBuilder, _: Any, arguments: list[ir.Value]) -> ir.Value:
-        query_, at, ids_, link, source_, source_slots_, column, width, _ = arguments
+        query_, at, ids_, link, source_, column, width, _ = arguments
         chunk = _Chunk(column, _row_lanes(b, width, blocks.count))
-        read = _reader(context, b, source, source_, source_slots, source_slots_, chunk)
+        read = _reader(context, b, source, source_, chunk)
         row = _linked_rows(context, b, ids, ids_)
         read.ask(row(b.add(link, constant(read.ahead))))
         start, total = b.gep(_data(context, b, query, query_), [at]), ZEROS

@@ -24,6 +24,7 @@ from resprout.kernels.contract import (
     PrefixRows,
     Rows,
     bfloat16_words,
+    slots_before,
 )
 
 
@@ -46,7 +47,7 @@ def whole(rows: Rows, count: int, width: int) -> F32:
         stored = rows.positions >= 0
         table[stored] = rows.values[rows.positions[stored]]
         return table
-    table = np.zeros((len(rows.starts) - 1, width), np.float32)
+    table = np.zeros((len(rows.mask if isinstance(rows, MaskedRows) else rows.starts[1:]), width), np.float32)
     for row in range(len(table)):
         columns, values = entries(rows, row, width)
         table[row, columns] = values
@@ -77,7 +78,7 @@ def entries(rows: Rows, row: int, width: int) -> tuple[NDArray[np.intp], F32]:
 
 
 def _slots(rows: MaskedRows, row: int) -> F32:
-    its = slice(rows.starts[row], rows.starts[row + 1])
+    its = slice(*(slots_before(rows.mask, rows.starts, place) for place in (row, row + 1)))
     if isinstance(rows, PackedHalfRows):
         return _floats(rows.bits[its])
     values: F32 = rows.values[its] * (rows.scales[row] if isinstance(rows, PackedInt8Rows) else np.float32(1))
