@@ -127,12 +127,12 @@ def test_both_widths_of_starts(backend: ModuleType, width: int, starts: type) ->
 @pytest.mark.parametrize(("kind", "width"), [one for one in STORED_WIDTHS if one[0].startswith("packed")])
 def test_few_links_of_many_rows(backend: ModuleType, kind: str, width: int) -> None:
     """Of packed rows, whose starts are made anew for many links of few rows: here they are counted link by link."""
-    links, source = make_links(3, 50, longest=9), make_rows(kind, 50, width)
+    links, source = make_links(3, 300, longest=9), make_rows(kind, 300, width)
     out = fresh(3, width)
     backend.sum_links(links, 0, source[0], NoRows(), 1.0, out)
     assert_sums(out, links, range(3), source[1], np.zeros((3, width)))
     queries = fenced(stream(0, "queries", width).standard_normal((4, width)).astype(np.float32))
-    ids = fenced(np.array([[0], [49], [8], [23]], np.int32))
+    ids = fenced(np.array([[0], [299], [8], [23]], np.int32))
     products = fresh(4, 1)
     backend.sampled_dots(queries, ids, source[0], products)
     expected = np.einsum("ij,ij->i", queries.astype(np.float64), source[1][ids[:, 0]])

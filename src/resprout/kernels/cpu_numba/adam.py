@@ -5,8 +5,8 @@ from numba import njit, prange
 
 from resprout.kernels.contract import F32, I32, I64, LANES, AdamStep, Mask, PackedRows
 from resprout.kernels.cpu_numba.lanes import target_has
-from resprout.kernels.cpu_numba.starts import slot_before
-from resprout.kernels.cpu_numba.vectors import bit_count, compress_block
+from resprout.kernels.cpu_numba.starts import bit_count, slot_before
+from resprout.kernels.cpu_numba.vectors import compress_block
 
 _ROWS_PER_TASK = 64
 _COMPRESS_IS_ONE_INSTRUCTION = target_has("avx512f")

@@ -45,7 +45,6 @@ from resprout.kernels.cpu_numba.lanes import (
     as_i64,
     constant,
     constants,
-    count_ones,
     first_lanes,
     function,
     join,
@@ -505,13 +504,3 @@ def compress_block(_: Any, out: Any, slot: Any, values: Any, at: Any, lanes: Any
         return context.get_dummy_value()
 
     return signature, emit
-
-
-@_intrinsic
-def bit_count(_: Any, bits: Any) -> Any:
-    """The number of ones in a mask piece."""
-
-    def emit(_: Any, b: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        return b.zext(count_ones(b, arguments[0]), I64)
-
-    return types.int64(bits), emit
