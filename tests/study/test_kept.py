@@ -14,6 +14,7 @@ from resprout.study.processes import Processes
 from resprout.study.results import outcomes_of
 from resprout.study.runner import run_study
 from resprout.study.spec import read_study
+from resprout.training.folder import RunFolder
 
 GRID = """
 [[grid]]
@@ -39,12 +40,12 @@ def test_a_study_goes_on_from_kept_runs_as_if_they_had_ended_here(ended, tmp_pat
     study, first = ended
     file = tmp_path / "kept" / "small.jsonl"
     key, *others = first.ended_runs()
-    assert keep_runs({key: first.run(key)}, file) == 1
+    assert keep_runs([first.run(key)], file) == 1
     line = file.read_text()
-    assert keep_runs(first.ended_runs(), file) == 2
+    assert keep_runs(first.ended_runs().values(), file) == 2
     assert line in file.read_text()
     assert [json.loads(one)["key"] for one in file.read_text().splitlines()] == sorted([key, *others])
-    assert keep_runs(first.ended_runs(), file) == 0
+    assert keep_runs(first.ended_runs().values(), file) == 0
 
     second = StudyFolder(tmp_path / "elsewhere" / "out", KeptRuns([file]))
     second.claim(study, "")
@@ -66,16 +67,19 @@ def test_a_study_goes_on_from_kept_runs_as_if_they_had_ended_here(ended, tmp_pat
 def test_a_run_kept_before_there_was_some_option_had_its_default(ended, tmp_path):
     study, first = ended
     file = tmp_path / "older.jsonl"
-    keep_runs(first.ended_runs(), file)
+    keep_runs(first.ended_runs().values(), file)
     lines = []
     for number, line in enumerate(file.read_text().splitlines()):
         kept = json.loads(line)
         assert kept["settings"]["evaluation"].pop("validation_users") == 100_000
         lines.append(json.dumps({**kept, "key": f"older{number}"}))
     file.write_text("".join(f"{line}\n" for line in lines))
-    assert keep_runs(first.ended_runs(), file) == 0
+    assert keep_runs(first.ended_runs().values(), file) == 0
     kept = KeptRuns([file])
     assert all(run.key in kept for run in study.runs)
+    older = tmp_path / "study" / "older0"
+    kept.restore(study.runs[0].key, older)
+    assert keep_runs([RunFolder(older)], file) == 0
     kept.restore(study.runs[0].key, tmp_path / "run")
     assert first.run(study.runs[0].key).read_result() == json.loads((tmp_path / "run" / "result.json").read_text())
 
@@ -83,7 +87,7 @@ def test_a_run_kept_before_there_was_some_option_had_its_default(ended, tmp_path
 def test_a_run_whose_settings_are_not_valid_any_more_is_left_alone(ended, tmp_path):
     study, first = ended
     file = tmp_path / "older.jsonl"
-    keep_runs(first.ended_runs(), file)
+    keep_runs(first.ended_runs().values(), file)
     line = json.loads(file.read_text().splitlines()[0])
     line["settings"]["training"]["gone"] = 1
     file.write_text(f"{json.dumps(line)}\n")
@@ -105,7 +109,7 @@ def test_what_is_written_of_single_users_are_the_test_metrics(ended):
 def test_a_run_that_was_begun_here_is_gone_on_with(ended, tmp_path):
     study, first = ended
     file = tmp_path / "small.jsonl"
-    keep_runs(first.ended_runs(), file)
+    keep_runs(first.ended_runs().values(), file)
     folder = StudyFolder(tmp_path / "out", KeptRuns([file]))
     folder.claim(study, "")
     folder.run(study.runs[0].key).claim(study.runs[0].settings)
@@ -129,13 +133,13 @@ def test_a_line_that_is_no_run_is_refused(tmp_path, line, said):
     with pytest.raises(RunError, match=rf"broken\.jsonl, line 2: {said}"):
         KeptRuns([file])
     with pytest.raises(RunError, match=r"broken\.jsonl, line 2"):
-        keep_runs({}, file)
+        keep_runs([], file)
 
 
 def test_a_damaged_run_is_refused_and_leaves_nothing(ended, tmp_path):
     study, first = ended
     file = tmp_path / "damaged.jsonl"
-    keep_runs(first.ended_runs(), file)
+    keep_runs(first.ended_runs().values(), file)
     file.write_text(file.read_text().replace('"records": "', '"records": "AAAA'))
     folder = StudyFolder(tmp_path / "out", KeptRuns([file]))
     folder.claim(study, "")

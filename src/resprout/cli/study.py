@@ -81,7 +81,7 @@ def keep(
     if not study.plan.exists():
         raise RunError(f"{folder} is not the folder of a study: it has no plan.json")
     ended = study.ended_runs()
-    typer.echo(f"{keep_runs(ended, file)} of {len(ended)} runs are new in {file}")
+    typer.echo(f"{keep_runs(ended.values(), file)} of {len(ended)} runs are new in {file}")
 
 
 @app.command("show")

@@ -47,7 +47,7 @@ def _of_panel(panel: Panel) -> Iterator[Section]:
     yield Section("Comparison", text, [comparison(panel, found)])
     if panel.dense is not None and any(found):
         yield Section("Verdicts", VERDICTS, [verdicts(panel, panel.dense, found)])
-    text = "Deployed bytes: all that is needed to read the tables, index and row starts included."
+    text = "Deployed bytes: all that is needed to read the tables, index included."
     yield Section("Quality against bytes", text, [figures.frontier(panel), *figures.quality_sparsity(panel)])
     yield Section(
         "Quality against cost", "Multiply-adds executed in training, all stages.", [figures.quality_cost(panel)]

@@ -11,7 +11,7 @@ option counts as having had its default.
 import base64
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +54,12 @@ class KeptRuns:
         write_json(run.result, kept["result"])
 
 
-def keep_runs(runs: Mapping[str, RunFolder], path: Path) -> int:
-    """Puts ended runs, by key, into a file, beside those that it has; how many are new to it."""
+def keep_runs(runs: Iterable[RunFolder], path: Path) -> int:
+    """Puts ended runs into a file, beside those that it has; how many are new to it."""
     lines = {_key_of(line, f"{path}, line {number}"): line for number, line in enumerate(_lines_of(path), 1)}
-    new = {key: json.dumps(_kept(key, run)) for key, run in runs.items() if key not in lines}
+    # not the key of a folder, which may be of before some option
+    found = {run_key(run.settings()): run for run in runs}
+    new = {key: json.dumps(_kept(key, run)) for key, run in found.items() if key not in lines}
     if new:
         write_text(path, "".join(f"{line}\n" for _, line in sorted((lines | new).items())))
     return len(new)
