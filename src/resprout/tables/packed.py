@@ -1,4 +1,4 @@
-"""A table of which only the slots exist: mask bits, a start for each eight rows, and one value and two moments a slot."""
+"""A table of which only the slots exist: mask bits, a start for each eight rows, one value and two moments a slot."""
 
 import numpy as np
 
