@@ -104,7 +104,7 @@ def test_users_without_train_items(refused, tmp_path):
         ("-5%", "dsl", "neither a share"),
         ("much", "dsl", "neither a share"),
         ("20", "dsl", "neither a share"),
-        ("10B", "dsl", "too small: the index of 11 rows alone takes 140 bytes"),
+        ("10B", "dsl", "too small: the index of 11 rows alone takes 104 bytes"),
         ("1GB", "dsl", "above the 2,816 bytes of the dense tables"),
         ("1%", "narrow", "would have no column left"),
         ("20%", "dense", "method 'dense' uses every weight"),

@@ -63,12 +63,12 @@ def test_a_run_that_has_ended_in_a_study_beside_it_is_taken_over(study_file, tmp
 
 
 def test_what_fails_is_reported_and_the_others_go_on(study_file, tmp_path):
-    file = study_file('[[grid]]\nset = { "method.name" = "random", "budget.limit" = "300B" }\n[[grid]]')
+    file = study_file('[[grid]]\nset = { "method.name" = "random", "budget.limit" = "100B" }\n[[grid]]')
     study, progress = run(file, StudyFolder(tmp_path / "out"), jobs=1)
     assert progress.done == [study.runs[1]]
     (failure,) = progress.failed
     assert failure.run is study.runs[0]
-    assert failure.message.startswith("resprout: error: budget 300B is too small: the index of 70 rows")
+    assert failure.message.startswith("resprout: error: budget 100B is too small: the index of 70 rows")
 
 
 def test_an_interrupted_study_equals_an_undisturbed_one(study_file, tmp_path):

@@ -1,7 +1,7 @@
 """Where the slots of a packed row begin: at the start of its block of rows, behind those of the rows before it there.
 
-Two ways, as in `expand`: with AVX-512 a cache line of masks is counted at once, which is all there is up to width 64;
-anywhere else word by word.
+Two ways to count, as in `expand`: with AVX-512 a cache line of masks at once, which is all there is up to width 64;
+anywhere else word by word. Where rows are read many times, a start of each is made first, and nothing counted.
 """
 # mypy: allow-untyped-calls
 # ruff: noqa: ARG001
