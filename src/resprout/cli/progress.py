@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from resprout.data import Dataset
+from resprout.data.interactions import Dropped
 from resprout.data.split import SplitCounts
 from resprout.training.observers import EpochRecord, Observer, Plan, label
 
@@ -135,17 +136,13 @@ def _of_data(dataset: Dataset, counts: SplitCounts) -> str:
         "left out that repeat earlier ones": counts.dropped_repeats,
     }
     text += "".join(f", {number:,} {what}" for what, number in others.items() if number)
-    gone = dataset.dropped
-    reasons = (
-        {}
-        if gone is None
-        else {
-            "below filter.min_rating": gone.below_min_rating,
-            "duplicates": gone.duplicates,
-            "of users below filter.min_user": gone.below_min_user,
-            "of items below filter.min_item": gone.below_min_item,
-        }
-    )
+    gone = dataset.dropped or Dropped()
+    reasons = {
+        "below filter.min_rating": gone.below_min_rating,
+        "duplicates": gone.duplicates,
+        "of users below filter.min_user": gone.below_min_user,
+        "of items below filter.min_item": gone.below_min_item,
+    }
     filtered = ", ".join(f"{number:,} {reason}" for reason, number in reasons.items() if number)
     return f"{text}; filtered: {filtered}" if filtered else text
 

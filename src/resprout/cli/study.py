@@ -142,8 +142,7 @@ def _comparison(panel: "Panel", title: str | None) -> "Table":
             )
         )
     texts, costs = heads(varying), ["deployed", "peak in training", "multiply-adds", "training", "runs"]
-    rules = [block.start for block in panel.blocks[1:]]
-    return figures(title, [*texts, *metrics, *costs], rows, len(texts), rules)
+    return figures(title, [*texts, *metrics, *costs], rows, len(texts), panel.rules)
 
 
 class _Watcher:

@@ -46,8 +46,7 @@ def comparison(panel: Panel, differences: Sequence[Comparison | None]) -> Table:
         )
     texts = heads(panel.settings)
     costs = ("deployed", "peak in training", "multiply-adds, nominal", "executed", "seconds", "runs")
-    rules = [block.start for block in panel.blocks[1:]]
-    return Table("comparison", "Comparison", (*texts, *metrics, *costs), rows, len(texts), rules)
+    return Table("comparison", "Comparison", (*texts, *metrics, *costs), rows, len(texts), panel.rules)
 
 
 def _marked_in_blocks(values: Sequence[float], panel: Panel) -> list[Mark]:

@@ -56,6 +56,11 @@ class Panel:
         return [range(begin, end) for begin, end in itertools.pairwise([*begins, len(limits)])]
 
     @property
+    def rules(self) -> list[int]:
+        """The places before which tables have a line: where another budget begins."""
+        return [block.start for block in self.blocks[1:]]
+
+    @property
     def slug(self) -> str:
         """Its title as a part of file names."""
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")

@@ -5,16 +5,14 @@ from numba import njit, prange
 
 from resprout.kernels.contract import F32, I32, Rows
 from resprout.kernels.cpu_numba.lent import lent_rows
-from resprout.kernels.cpu_numba.passes import is_one_pass, passes
+from resprout.kernels.cpu_numba.passes import passes
 from resprout.kernels.cpu_numba.starts import opened
 from resprout.kernels.cpu_numba.vectors import dot_row
 
 
 def sampled_dots(queries: F32, ids: I32, source: Rows, out: F32) -> None:
     """See `contract.Backend.sampled_dots`."""
-    source = lent_rows(source)
-    if is_one_pass(queries.shape[1]):
-        source = opened(source, ids.size)
+    source = opened(lent_rows(source), queries.shape[1], ids.size)
     for column, width, blocks in passes(queries.shape[1]):
         _add_products(queries, ids, source, out, column, width, blocks)
 

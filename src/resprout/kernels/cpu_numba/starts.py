@@ -32,6 +32,7 @@ from resprout.kernels.cpu_numba.lanes import (
     load_at,
     target_has,
 )
+from resprout.kernels.cpu_numba.passes import is_one_pass
 
 # Making a start takes 2 ns, counting the masks of a row 4 to 20, by how far its masks are.
 _ROWS_A_LINK = 4
@@ -75,12 +76,15 @@ OPEN: dict[Any, Any] = {
 }
 
 
-def opened(rows: Any, links: int) -> Any:
+def opened(rows: Any, width: int, links: int) -> Any:
     """Packed rows with a start for each row, if so many links make up for that; any others as they are.
 
-    A hop on Gowalla takes 1.5 times as long if masks are counted for each link.
+    Rows that take several passes are left, too: later ones begin within a row. A hop on Gowalla takes 1.5 times as long
+    if masks are counted for each link.
     """
-    if not isinstance(rows, MaskedRows) or not 0 < len(rows.mask) <= min(_ROWS_A_LINK * links, _MOST_ROWS):
+    if not isinstance(rows, MaskedRows) or not is_one_pass(width):
+        return rows
+    if not 0 < len(rows.mask) <= min(_ROWS_A_LINK * links, _MOST_ROWS):
         return rows
     starts = np.empty(len(rows.mask), rows.starts.dtype)
     _count_rows(rows.mask, rows.starts, starts)

@@ -12,7 +12,7 @@ from numba.extending import overload
 
 from resprout.kernels.contract import F32, I32, I64, U32, Bfloat16Rows, CompactRows, DenseRows, Links, NoRows, Rows
 from resprout.kernels.cpu_numba.lent import lent_rows
-from resprout.kernels.cpu_numba.passes import is_one_pass, passes
+from resprout.kernels.cpu_numba.passes import passes
 from resprout.kernels.cpu_numba.starts import opened
 from resprout.kernels.cpu_numba.vectors import sum_row
 
@@ -80,9 +80,8 @@ def even_parts(starts: I64) -> I64:
 
 def _sum(links: Links, lists: I32, first: int, parts: I64, source: Rows, add: Rows, scale: float, width: int,
          out: F32 | U32) -> None:  # fmt: skip
-    source, add = lent_rows(source), lent_rows(add)
-    if is_one_pass(width):
-        source = opened(source, int(links.starts[first + len(out)] - links.starts[first]) if not lists.size else 0)
+    count = 0 if lists.size else int(links.starts[first + len(out)] - links.starts[first])
+    source, add = opened(lent_rows(source), width, count), lent_rows(add)
     for column, columns, blocks in passes(width):
         place = _place(column, out), column
         _sum_chunk(*links, lists, first, parts, source, add, np.float32(scale), out, *place, columns, blocks)
