@@ -8,6 +8,7 @@ import torch
 
 from resprout.budget import Budget, Shape
 from resprout.errors import SettingsError
+from resprout.kernels.contract import row_slots
 from resprout.kernels.select import choose
 from resprout.methods.dsl import DSL, Options
 from resprout.methods.method import Allowance, Moment
@@ -226,15 +227,37 @@ def test_slots_of_least_sensitivity_go():
         assert set(np.flatnonzero(left)) <= gone[name]
 
 
+@pytest.mark.parametrize("weighed", [{"drop": "sensitivity"}, {"floor": 1}, {"drop": "sensitivity", "floor": 2}])
 @pytest.mark.parametrize("mask", ["random", "prefix"])
-def test_what_slots_are_worth_is_within_a_budget_of_training(mask):
+def test_what_slots_are_worth_is_within_a_budget_of_training(mask, weighed):
     shapes, budget = (Shape("node", 500, 64),), Budget.parse("60kB", "training")
-    method = DSL(Options(mask=mask, drop="sensitivity"))
+    method = DSL(Options(mask=mask, **weighed))
     stage = method.next_stage((), Allowance(shapes, budget))
     start = Start("normal", 0.1, 0)
     tables = build_tables(shapes, stage.storage, stage.slots, start, False, choose().backend, mask=stage.mask)
     held = tables["node"].memory(training=True).total + method.hooks(stage).memory(tables).total
     assert budget.size - 32 < held <= budget.size
+
+
+@pytest.mark.parametrize("mask", ["random", "prefix"])
+def test_rows_keep_their_floor_while_slots_move(mask):
+    tables, hooks = tables_and_hooks(Options(regrow_every=1, share=0.9, grow="random", mask=mask, floor=2))
+    least = {name: np.minimum(row_slots(table.mask), 2) for name, table in tables.items()}
+    for step in range(1, 30):
+        after_step(hooks, tables, step)
+    assert hooks.state()["moved_slots"] > 0
+    assert all((row_slots(table.mask) >= least[name]).all() for name, table in tables.items())
+
+
+@pytest.mark.parametrize("mask", ["random", "prefix"])
+def test_new_slots_have_second_moments_if_asked(mask):
+    for new_moments, zeros in (("zero", True), ("row", False)):
+        tables, hooks = tables_and_hooks(Options(regrow_every=1, mask=mask, new_moments=new_moments))
+        for table in tables.values():
+            table.moments[1][:] = 0.5
+        after_step(hooks, tables, 1)
+        assert hooks.state()["moved_slots"] > 0
+        assert any((table.moments[1] == 0).any() for table in tables.values()) == zeros
 
 
 def test_rows_without_a_mask_are_float32():
@@ -253,5 +276,5 @@ def test_rows_without_a_mask_have_more_slots_in_as_many_bytes():
         assert (prefix - masked == (500 * 8 + 64 * 4 - 501 * 4) / 4) == (of == "deployed")
         tables = build_tables(shapes, "prefix", [prefix], Start("normal", 0.1, 0), False, choose().backend)
         held = tables["node"].memory(training=of == "training").total
-        held += tables["node"].moving_bytes(by_sensitivity=False) if of == "training" else 0
+        held += tables["node"].moving_bytes(weighed=False) if of == "training" else 0
         assert budget.size - 32 < held <= budget.size

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from resprout.budget import Shape
+from resprout.kernels.contract import row_slots
 from resprout.kernels.select import choose
 from resprout.tables.build import build_tables
 from resprout.tables.initial import Start
@@ -78,6 +79,21 @@ def test_a_mask_of_the_first_columns(width):
     whole, rest = divmod(count, 50)
     chosen = np.arange(width) < whole + (np.arange(50) < rest)[:, None]
     np.testing.assert_array_equal(weights(tables), np.where(chosen, weights(start), 0))
+
+
+def test_a_mask_of_more_positions_in_popular_rows():
+    shape, start, backend = Shape("item", 4000, 40), Start("normal", 0.1, 0), choose().backend
+    interactions = np.repeat([0, 2, 14, 254, 4094], 800)
+    for count, rtol in ((4000, 0.2), (80_000, None)):
+        asked = {"mask": "popular", "interactions": {"item": interactions}.get}
+        table = build_tables([shape], "packed", [count], start, False, backend, **asked)["item"]
+        again = build_tables([shape], "packed", [count], start, False, backend, **asked)["item"]
+        np.testing.assert_array_equal(table.mask, again.mask)
+        assert table.slots == count
+        each = row_slots(table.mask).reshape(5, 800).mean(1)
+        assert (np.diff(each) > 0).all()
+        if rtol:  # few positions are drawn nearly as if with replacement
+            np.testing.assert_allclose(each / each[0], np.log2([2, 4, 16, 256, 4096]), rtol=rtol)
 
 
 def test_a_mask_of_mostly_first_columns(width):

@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 from resprout.budget import Shape
+from resprout.kernels.contract import row_slots
 from resprout.kernels.select import choose
 from resprout.tables import autograd
 from resprout.tables.dense import DenseTable
 from resprout.tables.initial import Start
 from resprout.tables.packed import PackedTable
 from resprout.tables.places import move_key, random_scores
-from resprout.tables.slots import move_slots
+from resprout.tables.slots import Leaving, move_slots
 from resprout.tables.update import Update
 
 START = Start("normal", 0.1, 3)
@@ -75,6 +76,48 @@ def test_moves_take_moments_along_and_new_slots_start_at_zero():
     for moment in table.moments:
         assert len(moment) == 300
         np.testing.assert_array_equal(moment == 0, new)
+
+
+def test_a_floor_keeps_the_best_of_each_row(monkeypatch):
+    monkeypatch.setattr("resprout.tables.table.BLOCK_VALUES", 7 * 20)
+    table, floor = make(), 3
+    before = whole(table)
+    lengths = (before != 0).sum(1)
+    assert lengths.min() < floor < lengths.max()
+    free = np.maximum(lengths - floor, 0).sum()
+    moved = move_slots([table], [random_scores(table.shape, 1, table.backend)], 300, Leaving(floor=floor))
+    stayed = (before != 0) & (whole(table) != 0)
+    assert 0 < moved <= free
+    for row, here in zip(before, stayed, strict=True):
+        best = np.argsort(-np.abs(row), kind="stable")[:floor]
+        assert here[best[row[best] != 0]].all()
+
+
+@pytest.mark.parametrize("floor", [1, 20, 30])
+def test_a_floor_above_what_rows_have_lets_nothing_go(floor):
+    table = make(slots=50 if floor == 1 else 300)
+    free = np.maximum((whole(table) != 0).sum(1) - floor, 0).sum()
+    moved = move_slots([table], [random_scores(table.shape, 1, table.backend)], 300, Leaving(floor=floor))
+    assert moved <= free
+    assert free == 0 or floor == 1
+
+
+def test_new_slots_take_the_second_moments_of_their_row(monkeypatch):
+    monkeypatch.setattr("resprout.tables.table.BLOCK_VALUES", 7 * 20)
+    table, random = make(), np.random.default_rng(5)
+    table.moments[0][:] = random.standard_normal(300)
+    table.moments[1][:] = random.random(300) + 0.1
+    move_slots([table], [random_scores(table.shape, 1, table.backend)], 60)
+    first, before = table.moments[0].copy(), table.moments[1].copy()
+    table.share_moments()
+    np.testing.assert_array_equal(table.moments[0], first)
+    row_of_slot = np.repeat(np.arange(50), row_slots(table.mask))
+    for row in range(50):
+        its = before[row_of_slot == row]
+        old = its[its > 0]
+        expected = np.where(its > 0, its, old.astype(np.float64).mean() if len(old) else 0)
+        np.testing.assert_allclose(table.moments[1][row_of_slot == row], expected, rtol=1e-6)
+    assert (before == 0).any()
 
 
 def test_without_a_pending_gradient_blocks_are_zero():

@@ -13,7 +13,7 @@ from resprout.tables.initial import Start
 from resprout.tables.packed import PackedTable
 from resprout.tables.places import uneven_scores
 from resprout.tables.prefix import PrefixTable
-from resprout.tables.slots import move_slots
+from resprout.tables.slots import Leaving, move_slots
 from resprout.tables.update import Update
 
 ROWS = 40
@@ -162,6 +162,15 @@ def test_moved_slots_keep_what_is_before_the_ends(width, monkeypatch):
         whole = np.zeros((ROWS, width), np.float32)
         whole[np.arange(width) < before[:, None]] = old
         np.testing.assert_array_equal(array, np.where(stays, whole, 0)[np.arange(width) < after[:, None]])
+
+
+def test_a_floor_keeps_the_first_columns_of_each_row(width):
+    table, floor = uneven(width), 2
+    before = lengths_of(table)
+    scores = np.random.default_rng(6).random((ROWS, width)).astype(np.float32)
+    move_slots([table], [lambda: iter([(0, scores)])], table.slots, Leaving(floor=floor))
+    assert (lengths_of(table) >= np.minimum(before, floor)).all()
+    assert width < 8 or (lengths_of(table) < before).any()
 
 
 def test_scores_of_zero_never_grow(width):

@@ -11,6 +11,13 @@ METHODS = {
     "random": ["budget.limit=30%"],
     "dsl": ["budget.limit=30%", "method.regrow_every=3", "method.scale_start=true"],
     "dsl, last batch": ["budget.limit=30%", "method.regrow_every=2", "method.growth_batches=0", "backbone.l2_end=0"],
+    "dsl, popular": [
+        "budget.limit=30%",
+        "method.regrow_every=2",
+        "method.mask=popular",
+        "method.floor=1",
+        "method.new_moments=row",
+    ],
     "one_shot": ["budget.limit=30%"],
     "one_shot, finetune": ["budget.limit=30%", "method.retrain=finetune", "method.dense_epochs=4"],
     "one_shot, none": ["budget.limit=30%", "method.retrain=none"],

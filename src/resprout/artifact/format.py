@@ -44,6 +44,7 @@ from resprout.kernels.contract import (
     PackedInt8Rows,
     PackedRows,
     PrefixRows,
+    row_slots,
     starts_of,
 )
 from resprout.tables.bits import BitsTable, even, row_bytes
@@ -247,7 +248,7 @@ def _index(entry: TableEntry, source: Source) -> tuple[Mask, NDArray[Any]]:
     mask = source.take(f"{name}.mask", (rows, pieces), piece)
     starts = _starts(entry, source, -(-rows // ROWS_A_START))
     # One mask bit more than rows have slots, and a kernel reads beyond the values.
-    if not np.array_equal(starts, starts_of(np.bitwise_count(mask).sum(1, dtype=np.int64), wide=True)):
+    if not np.array_equal(starts, starts_of(row_slots(mask), wide=True)):
         raise source.damaged(f"the mask and the starts of table {name!r} do not agree")
     return mask, starts
 

@@ -131,8 +131,7 @@ class Backbone(ABC):
 
     def degrees(self, table: str) -> NDArray[np.int64]:
         """How many interactions each row of the table of that name has."""
-        of_items = np.bincount(self.histories.items, minlength=self.histories.n_items)
-        return _joined(table, self.histories.counts, of_items)
+        return degrees(table, self.histories)
 
     @abstractmethod
     def loss(self, batch: Any) -> torch.Tensor:
@@ -196,6 +195,12 @@ class Backbone(ABC):
         known: what users had before they are ranked, for models that read it; the histories of training if not given.
         Users beyond those of training are new ones.
         """
+
+
+def degrees(table: str, histories: Histories) -> NDArray[np.int64]:
+    """How many interactions each row of the table of that name has in these histories."""
+    of_items = np.bincount(histories.items, minlength=histories.n_items)
+    return _joined(table, histories.counts, of_items)
 
 
 def _rows_are(table: str) -> str:

@@ -165,6 +165,12 @@ class PackedHalfRows(NamedTuple):
     bits: NDArray[np.uint16]
 
 
+def row_slots(mask: Mask) -> I64:
+    """How many slots each row of a mask has, `[rows]`."""
+    slots: I64 = np.bitwise_count(mask).sum(1, dtype=np.int64)
+    return slots
+
+
 def starts_of(lengths: NDArray[Any], wide: bool = False) -> NDArray[Any]:
     """The `starts` of packed rows that have so many slots; 64-bit numbers if they must be `wide`."""
     ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])

@@ -22,16 +22,17 @@ from resprout.methods.method import Allowance, Hooks, Moment, Stage, first_left,
 from resprout.methods.random import packed_stages
 from resprout.schedules import Decay, decayed
 from resprout.tables.places import flags, move_key, random_scores
-from resprout.tables.slots import SlotTable, move_slots
+from resprout.tables.slots import Leaving, SlotTable, move_slots
 from resprout.tables.table import Table
 
 
 class Options(packing.PackedOptions):
     """Options of `dsl`."""
 
-    mask: Literal["random", "columns", "mostly_columns", "prefix"] = Field(
+    mask: Literal["random", "popular", "columns", "mostly_columns", "prefix"] = Field(
         default="random",
-        description="where slots begin: at random, in first columns of all rows, as if narrow, or 9 of 10 there; "
+        description="where slots begin: at random; popular: the more, the more interactions a row has; "
+        "in first columns of all rows, as if narrow, or 9 of 10 there; "
         "prefix: no mask, rows keep first columns, whose numbers begin uneven, and gain and lose them at their ends",
     )
     regrow_every: int | None = Field(
@@ -44,6 +45,10 @@ class Options(packing.PackedOptions):
     )
     drop: Literal["magnitude", "sensitivity"] = Field(
         default="magnitude", description="which slots go: those of least |w|, as in the paper, or of least |w g|"
+    )
+    floor: int = Field(default=0, ge=0, description="slots that no row is to lose")
+    new_moments: Literal["zero", "row"] = Field(
+        default="zero", description="second moments of new slots: 0, or the mean of their row"
     )
     growth_batches: int = Field(
         default=1,
@@ -125,12 +130,12 @@ class Regrow(Hooks):
 
     @property
     def _growth_batches(self) -> int:
-        reads_gradients = self.options.grow == "gradient" or self._by_sensitivity
+        reads_gradients = self.options.grow == "gradient" or self._leaving.by_sensitivity
         return self.options.growth_batches if reads_gradients else 0
 
     @property
-    def _by_sensitivity(self) -> bool:
-        return self.options.drop == "sensitivity"
+    def _leaving(self) -> Leaving:
+        return _leaving(self.options)
 
     def _moves_after(self, step: int, total_steps: int) -> bool:
         every = self.options.regrow_every or min(2000, max(1, total_steps // 50))
@@ -146,12 +151,15 @@ class Regrow(Hooks):
                 random_scores(table.shape, move_key(moment.seed, table.shape.name, moment.step), table.backend)
                 for table in tables
             ]
-        self.moved += move_slots(tables, scores, count, self._by_sensitivity)
+        self.moved += move_slots(tables, scores, count, self._leaving)
+        if self.options.new_moments == "row":
+            for table in tables:
+                table.share_moments()
 
     def memory(self, tables: Mapping[str, Table]) -> MemoryUse:
         """See `Hooks.memory`: while slots move, masks say which positions change."""
         slotted = _slotted(tables).values()
-        uses = {"moves": sum(table.moving_bytes(self._by_sensitivity) for table in slotted)}
+        uses = {"moves": sum(table.moving_bytes(self._leaving.weighed) for table in slotted)}
         if self.options.record_lived:
             uses["lived_mask"] = sum(table.mask.nbytes for table in slotted)
         return MemoryUse(uses)
@@ -170,7 +178,7 @@ def _trained_layout(allowance: Allowance, options: Options) -> Layout:
     """How tables lie while slots move: with a mask of what changes, and what slots are worth, if not their weights."""
     prefix = options.mask == "prefix"
     masks = 1 + prefix + options.record_lived
-    worth = VALUE_BYTES if prefix or options.drop == "sensitivity" else 0
+    worth = VALUE_BYTES if prefix or _leaving(options).weighed else 0
     mask_bytes = max(mask_row_bytes(shape.width) for shape in allowance.shapes)
     return Layout(TRAINED_BYTES + worth, masks * mask_bytes, masked=not prefix)
 
@@ -182,6 +190,10 @@ def _prefix_stage(allowance: Allowance, options: Options, trained: Layout) -> St
     budget = needed(allowance, "dsl")
     slots = budget.slots(allowance.shapes, Layout(masked=False) if budget.of == "deployed" else trained)
     return Stage("train", "prefix", allowance.widths, tuple(slots), options.scale_start, mask="uneven")
+
+
+def _leaving(options: Options) -> Leaving:
+    return Leaving(options.drop == "sensitivity", options.floor)
 
 
 def _slotted(tables: Mapping[str, Table]) -> dict[str, SlotTable]:

@@ -36,7 +36,8 @@ class Stage:
     slots: weights of each packed table, or how many of a thresholded one are to be left; empty for others.
     scale_start: see `tables.build`; deployed: whether its tables are the result.
     mask_from: the earlier stage whose most important weights get the slots, table by table.
-    mask: where slots are without `mask_from`: "random", "columns", "mostly_columns" or "uneven": see `tables.build`.
+    mask: where slots are without `mask_from`: "random", "popular", "columns", "mostly_columns" or "uneven":
+    see `tables.build`.
     values_from: the earlier stage whose weights, network included, it starts with; if none, with draw number `draw` of
     starting values: 0 is that of the seed, which every first stage has.
     epochs: how many to train; as many as `training.epochs` says if none.

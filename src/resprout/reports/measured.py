@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from resprout.artifact.format import load_model
 from resprout.backbones.backbone import Backbone
 from resprout.data import Split
-from resprout.kernels.contract import MaskedRows, PrefixRows
+from resprout.kernels.contract import MaskedRows, PrefixRows, row_slots
 from resprout.serving.recommender import model_of
 from resprout.tables.table import row_blocks
 from resprout.training.folder import RunFolder
@@ -47,7 +47,7 @@ class Measured:
         found = {}
         for name, table in self.model.tables.items():
             if isinstance(table.stored, MaskedRows):
-                lengths = np.bitwise_count(table.stored.mask).sum(1, dtype=np.int64)
+                lengths = row_slots(table.stored.mask)
             elif isinstance(table.stored, PrefixRows):
                 lengths = np.diff(table.stored.starts).astype(np.int64)
             else:

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from resprout.budget import Shape
 from resprout.errors import SettingsError
 from resprout.kernels.contract import F32, Backend, ScoreBlocks
@@ -10,7 +13,7 @@ from resprout.tables.dense import DenseTable
 from resprout.tables.initial import Start
 from resprout.tables.mixed import MixedTable
 from resprout.tables.packed import PackedTable
-from resprout.tables.places import column_scores, mostly_column_scores, uneven_scores
+from resprout.tables.places import column_scores, mostly_column_scores, popular_scores, uneven_scores
 from resprout.tables.prefix import PrefixTable
 from resprout.tables.quantised import (
     Float16Table,
@@ -47,13 +50,15 @@ def build_tables(
     mask_from: Mapping[str, Table] | None = None,
     values_from: Mapping[str, Table] | None = None,
     mask: str = "random",
+    interactions: Callable[[str], NDArray[np.int64]] | None = None,
 ) -> dict[str, Table]:
     """A table with starting values for each shape, by name; a packed quantised one has zeros or `values_from`.
 
     slots: one number a table for packed and prefix storage; without meaning for others. scale_start: starting values
     times 1/sqrt(density), so that products of two packed rows begin about as large as those of dense rows.
     mask: "random", "columns" for slots in the first columns of all rows, or "mostly_columns" for 9 of 10 there,
-    or "uneven" for first columns, many of a few rows and few of most.
+    or "uneven" for first columns, many of a few rows and few of most, or "popular" for random positions, more in rows
+    that have more `interactions`, which are told by a table's name.
     mask_from: tables whose most important weights get the slots, instead of random positions; where fewer weights than
     slots are not 0, fewer slots are made. A packed quantised table has the very slots of that table.
     values_from: tables whose weights stand in for starting values; planes turn them.
@@ -78,6 +83,9 @@ def build_tables(
                 larger = column_scores(shape)
             elif mask == "mostly_columns":
                 larger = mostly_column_scores(shape, slots[k], start.mask_key(shape.name), backend)
+            elif mask == "popular" and interactions is not None:
+                key = start.mask_key(shape.name)
+                larger = popular_scores(shape, interactions(shape.name), key, backend)
             elif mask == "uneven":
                 larger = uneven_scores(shape, start.mask_key(shape.name), backend)
             tables[shape.name] = SLOTTED[storage].start(shape, slots[k], start.scaled(factor), backend, larger)

@@ -79,6 +79,22 @@ def move_key(seed: int, table: str, step: int) -> int:
     return stream_key(seed, "grow", table, step) & (2**64 - 1)
 
 
+def popular_scores(shape: Shape, interactions: NDArray[np.int64], key: int, backend: Backend) -> ScoreBlocks:
+    """Scores whose largest are at random, the more of a row the more `interactions` it has: about as their logarithm.
+
+    Draws without replacement, by weights, as of Efraimidis and Spirakis (2006): the largest `uniform^(1 / weight)`.
+    """
+    uniform = random_scores(shape, key, backend)
+    powers = (1 / np.log2(interactions + 2)).astype(np.float32)[:, None]
+
+    def blocks() -> Iterator[tuple[int, F32]]:
+        for first, block in uniform():
+            np.power(block, powers[first : first + len(block)], out=block)
+            yield first, block
+
+    return blocks
+
+
 def uneven_scores(shape: Shape, key: int, backend: Backend) -> ScoreBlocks:
     """Scores whose largest are the first columns of all rows, of few rows many: their number falls like 1/rank.
 

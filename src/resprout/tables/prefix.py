@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resprout.budget import VALUE_BYTES, Shape, mask_row_bytes, start_bytes
-from resprout.kernels.contract import F32, Backend, Mask, PackedRows, PrefixRows, ScoreBlocks, block_starts
+from resprout.kernels.contract import F32, Backend, Mask, PackedRows, PrefixRows, ScoreBlocks, block_starts, row_slots
 from resprout.tables.initial import Start
 from resprout.tables.places import no_positions, prefixes
 from resprout.tables.slots import SlotTable
@@ -39,7 +39,7 @@ class PrefixTable(SlotTable):
         else:
             chosen = no_positions(shape)
             backend.choose_positions(scores, slots, chosen)
-            lengths = np.bitwise_count(chosen).sum(1, dtype=np.int64)
+            lengths = row_slots(chosen)
         starts = _row_starts(lengths, start_bytes(slots) > 4)
         table = cls(shape, PrefixRows(starts, np.empty(starts[-1], np.float32)), backend)
         uniform, scale = start.spread(shape)
@@ -69,11 +69,11 @@ class PrefixTable(SlotTable):
         """See `SlotTable.mask`; made anew."""
         return prefixes(np.diff(self._rows.starts), self.shape)
 
-    def moving_bytes(self, by_sensitivity: bool) -> int:
+    def moving_bytes(self, weighed: bool) -> int:
         """See `SlotTable.moving_bytes`: the masks of what is there and of what changes, and what slots are worth."""
         return 2 * self.shape.rows * mask_row_bytes(self.shape.width) + VALUE_BYTES * self.slots
 
-    def leaving(self, gradients: ScoreBlocks | None = None) -> PackedRows:
+    def leaving(self, gradients: ScoreBlocks | None = None, floor: int = 0) -> PackedRows:
         """See `SlotTable.leaving`: a slot is worth as much as the best one from it to the end of its row.
 
         So those worth least are what goes if the smallest of all ends of rows goes again and again. What is worth the
@@ -85,7 +85,9 @@ class PrefixTable(SlotTable):
             last = first + len(block)
             lengths = np.diff(starts[first : last + 1])[:, None]
             bits = np.where(columns < lengths, _orders(block) + columns, 0)
-            worth[starts[first] : starts[last]] = _values(_from_the_end(bits) - columns)[columns < lengths]
+            reached = _values(_from_the_end(bits) - columns)
+            reached[:, :floor] = np.inf
+            worth[starts[first] : starts[last]] = reached[columns < lengths]
         return self._masked()._replace(values=worth)
 
     def _weights(self) -> Iterator[tuple[int, F32]]:
@@ -117,7 +119,7 @@ class PrefixTable(SlotTable):
     def apply_moves(self, toggle: Mask) -> None:
         """See `SlotTable.apply_moves`."""
         rows = self._moved(self._masked(), toggle)
-        lengths = np.bitwise_count(rows.mask).sum(1, dtype=np.int64)
+        lengths = row_slots(rows.mask)
         self._rows = PrefixRows(_row_starts(lengths, self._rows.starts.itemsize > 4), rows.values)
 
     def _masked(self, first: int = 0, last: int | None = None) -> PackedRows:

@@ -1,15 +1,33 @@
 """What tables of slots share: starts and values, and where they are trained two moments a slot."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resprout.budget import Shape
-from resprout.kernels.contract import F32, Backend, Mask, PackedRows, PrefixRows, ScoreBlocks
-from resprout.tables.table import Table
+from resprout.kernels.contract import F32, Backend, Mask, PackedRows, PrefixRows, ScoreBlocks, row_slots
+from resprout.tables.table import Table, row_blocks
+
+
+class Leaving(NamedTuple):
+    """Which slots go: those worth least, by weight or by weight times pending gradient.
+
+    floor: slots that a row is to keep.
+    """
+
+    by_sensitivity: bool = False
+    floor: int = 0
+
+    @property
+    def weighed(self) -> bool:
+        """Whether what slots are worth is something else than their weights, so that it takes memory."""
+        return self.by_sensitivity or self.floor > 0
+
+
+_SMALLEST = Leaving()
 
 
 class RowsTable(Table):
@@ -43,14 +61,15 @@ class SlotTable(RowsTable):
         """Where slots are, as in `contract.PackedRows`."""
 
     @abstractmethod
-    def moving_bytes(self, by_sensitivity: bool) -> int:
-        """What a table takes more while its slots move, by magnitude or by sensitivity; see `move_slots`."""
+    def moving_bytes(self, weighed: bool) -> int:
+        """What a table takes more while its slots move; weighed: see `Leaving`."""
 
     @abstractmethod
-    def leaving(self, gradients: ScoreBlocks | None = None) -> PackedRows:
+    def leaving(self, gradients: ScoreBlocks | None = None, floor: int = 0) -> PackedRows:
         """Its slots with what each is worth: the ones of least magnitude may go, in any number.
 
-        A slot is worth its weight, or with `gradients`, blocks of those of all positions, the product of both.
+        A slot is worth its weight, or with `gradients`, blocks of those of all positions, the product of both. The
+        `floor` best of each row are worth infinitely much.
         """
 
     @abstractmethod
@@ -63,6 +82,22 @@ class SlotTable(RowsTable):
 
         In place where as many grow as go; where slots come from another table, one array at a time is made anew.
         """
+
+    def share_moments(self) -> None:
+        """Second moments that are 0, as those of new slots, become the mean of the others in their row."""
+        second, end = self.moments[1], 0
+        for lengths in self._lengths():
+            first, end = end, end + int(lengths.sum())
+            its, row = second[first:end], np.repeat(np.arange(len(lengths)), lengths)
+            sums = np.bincount(row, its, len(lengths))
+            counts = np.bincount(row, its > 0, len(lengths))
+            its[...] = np.where(its > 0, its, (sums / np.maximum(counts, 1))[row])
+
+    def _lengths(self) -> Iterator[NDArray[np.int64]]:
+        """How many slots rows have, block by block."""
+        mask = self.mask
+        for first, last in row_blocks(self.shape):
+            yield row_slots(mask[first:last])
 
     def _moved(self, rows: PackedRows, toggle: Mask) -> PackedRows:
         """The rows with their moves made."""
@@ -99,15 +134,16 @@ class SlotTable(RowsTable):
 
 
 def move_slots(
-    tables: Sequence[SlotTable], scores: Sequence[ScoreBlocks], count: int, by_sensitivity: bool = False
+    tables: Sequence[SlotTable], scores: Sequence[ScoreBlocks], count: int, which: Leaving = _SMALLEST
 ) -> int:
     """How many slots moved: the `count` that are worth least are dropped and as many grown where scores are largest.
 
-    Over all `tables` together; see `contract.Backend.choose_moves`. by_sensitivity: a slot is worth its weight times
-    the pending gradient, instead of its weight.
+    Over all `tables` together; see `contract.Backend.choose_moves`. Fewer where fewer may go.
     """
     growing = [table.growing(blocks) for table, blocks in zip(tables, scores, strict=True)]
-    leaving = [table.leaving(table.gradient_blocks if by_sensitivity else None) for table in tables]
+    leaving = [table.leaving(table.gradient_blocks if which.by_sensitivity else None, which.floor) for table in tables]
+    if which.floor:
+        count = min(count, sum(int(np.isfinite(rows.values).sum()) for rows in leaving))
     toggles = tables[0].backend.choose_moves(leaving, growing, count)
     moved = 0
     for table, toggle in zip(tables, toggles, strict=True):

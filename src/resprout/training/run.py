@@ -8,7 +8,7 @@ from typing import Any
 from resprout import catalog, data
 from resprout.artifact.files import remove_unfinished, write_json
 from resprout.artifact.format import ModelParts, save_model
-from resprout.backbones.backbone import Backbone
+from resprout.backbones.backbone import Backbone, degrees
 from resprout.budget import TRAINED_BYTES
 from resprout.data.batches import Batches
 from resprout.errors import BudgetExceeded, SettingsError
@@ -274,7 +274,7 @@ class _Run:
         return model
 
     def _trained_tables(self, part: Part) -> dict[str, Table]:
-        tables = self._tables(part.stage)
+        tables = self._tables(part)
         self.checkpoints.load_tables(part, tables)
         return tables
 
@@ -285,22 +285,30 @@ class _Run:
         values_from: Mapping[str, Table] | None = None,
     ) -> Backbone:
         settings, seed = self._settings_of(part.stage), _seed(self.settings, part.stage)
-        tables = self._tables(part.stage, mask_from, values_from)
+        tables = self._tables(part, mask_from, values_from)
         learnt = self.prepared.learnt(part.phase)
         return catalog.load_backbone(settings.backbone_name)(settings.backbone, tables, learnt, seed)
 
     def _tables(
         self,
-        stage: Stage,
+        part: Part,
         mask_from: Mapping[str, Table] | None = None,
         values_from: Mapping[str, Table] | None = None,
     ) -> dict[str, Table]:
+        stage = part.stage
         options = self._settings_of(stage).backbone
         start = Start(options.start, options.start_scale, _seed(self.settings, stage))
-        backend = select.choose(self.settings.training.backend).backend
-        shapes = self.allowance.tables_of(stage)
         return build_tables(
-            shapes, stage.storage, stage.slots, start, stage.scale_start, backend, mask_from, values_from, stage.mask
+            self.allowance.tables_of(stage),
+            stage.storage,
+            stage.slots,
+            start,
+            stage.scale_start,
+            select.choose(self.settings.training.backend).backend,
+            mask_from,
+            values_from,
+            stage.mask,
+            lambda table: degrees(table, self.prepared.learnt(part.phase)),
         )
 
     def _batches(self, model: Backbone) -> Batches:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from resprout.kernels.contract import F32, Mask, PackedRows, ScoreBlocks, starts_of
+from resprout.kernels.contract import F32, Mask, PackedRows, ScoreBlocks, row_slots, starts_of
 from resprout.kernels.reference.rows import mask_of, positions
 
 Flags = NDArray[np.bool_]
@@ -63,7 +63,7 @@ def grow_slots(rows: PackedRows, moments: tuple[F32, F32], toggle: Mask) -> None
 
 
 def _count_rows(rows: PackedRows) -> None:
-    rows.starts[:] = starts_of(np.bitwise_count(rows.mask).sum(1, dtype=np.int64))
+    rows.starts[:] = starts_of(row_slots(rows.mask))
 
 
 def _all_scores(blocks: ScoreBlocks) -> F32:
