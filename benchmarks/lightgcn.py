@@ -180,7 +180,7 @@ def state(models: dict[float | None, LightGCN]) -> bool:
     for density in (0.5, 0.1):
         table = models[density].tables["node"]
         rows, weights = table.shape.rows, table.shape.weights
-        formula = rows * 8 + 4 * (rows + 1) + 12 * table.slots
+        formula = rows * 8 + 4 * (-(-rows // 8) + 1) + 12 * table.slots
         held = table.memory(training=True).total
         print(f"  density {density}: {held:,} bytes, {held / weights:.2f} a position (dense with moments: 12)")
         results.append(floor("bytes by the formula", held / formula, 1.02, at_least=False))
