@@ -1,16 +1,20 @@
 """Reports of a run and of several, as the command writes them."""
 
+import csv
 import json
 import os
 import re
 import shutil
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
+from scipy.stats import spearmanr
 
 from resprout.artifact.format import load_model
 from resprout.serving.recommender import model_of
+from resprout.tables.places import flags
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
@@ -125,6 +129,29 @@ def test_moves_of_slots_and_a_record_of_where_they_ever_were(resprout, trained, 
     assert float(share) == pytest.approx(100 * last["method_state"]["ever_slots"] / (100 * 8), abs=0.05)
     assert 30 < float(share) <= 100
     assert (tmp_path / "run" / "report" / "slots-item-picture.png").exists()
+
+
+def test_where_slots_are_is_told_of_all_seeds(resprout, books_csv, tmp_path):
+    small = ("--backbone", "mf", "--method", "dsl", "--budget", "30%", "--epochs", "4", "--set", "backbone.width=8")
+    runs, held, correlations = [tmp_path / f"{seed}" for seed in (0, 1, 2)], [], []
+    for seed, run in enumerate(runs):
+        options = ("--set", "method.regrow_every=2", "--seed", seed, "--out", run)
+        assert resprout("train", "--data", books_csv, *small, *options).exit_code == 0
+        model = model_of(load_model(run / "model"))
+        degrees, table = model.degrees("item"), model.tables["item"]
+        slots = flags(table.mask, table.read_range(0, table.shape.rows)).sum(1)
+        correlations.append(spearmanr(slots, degrees).statistic)
+        held.append(100 * slots.sum() / (8 * len(slots)))
+    assert len(set(correlations)) == 3
+    assert resprout("report", *runs, "--out", tmp_path / "report").exit_code == 0
+    rows = list(csv.reader((tmp_path / "report" / "slots.csv").read_text().splitlines()))
+    (row,) = (row for row in rows if row[1] == "item")
+    mean, deviation = map(float, row[4].split(" ± "))
+    assert mean == pytest.approx(np.mean(correlations), abs=6e-4)
+    assert deviation == pytest.approx(np.std(correlations, ddof=1), abs=6e-4)
+    # a third of the slots of each table in every run
+    least, most = (float(cell.split()[0]) for cell in row[2:4])
+    assert least < np.mean(held) < most or most < np.mean(held) < least
 
 
 def test_several_tasks_have_a_panel_each(resprout, trained, books_csv, tmp_path):

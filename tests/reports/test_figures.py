@@ -98,6 +98,16 @@ def test_losses_are_of_the_last_stage_before_any_refit(tmp_path):
     assert drawn(plot)[""] == {"one_shot, 50%": [(1, 3), (2, 2), (3, 1)], "dense": [(1, 5), (2, 4)]}
 
 
+def test_losses_are_means_over_the_epochs_that_all_runs_have(tmp_path):
+    runs = [
+        group(tmp_path / name, "dsl", 500, losses=[("train", "train", values)]).runs[0]
+        for name, values in (("a", (4, 3, 2)), ("b", (6, 4)))
+    ]
+    groups = [Group(runs[0].point, runs), group(tmp_path / "dense", losses=[("train", "train", (1,))])]
+    (plot,) = figures.losses(Panel("", "recall@20", groups))
+    assert drawn(plot)[""]["dsl, 50%"] == [(1, 5), (2, 3.5)]
+
+
 def test_losses_of_many_groups_have_a_panel_for_each_setting(tmp_path):
     settings = [(share, 50) for share in (0.1, 0.3, 0.5, 0.7)] + [(0.5, every) for every in (10, 250, 500, 1000)]
     groups = [

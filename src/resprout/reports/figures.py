@@ -1,16 +1,16 @@
 """Figures about groups of runs: quality against bytes, cost, sparsity and settings; losses; where slots are."""
 
+import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-
-import numpy as np
+from dataclasses import dataclass
 
 from resprout.reports import plots
 from resprout.reports.measured import Measured, group_labels, popularity_groups, rank_correlation
 from resprout.reports.plots import Axis, Plot
 from resprout.reports.tables import Cell, Table
 from resprout.study.panels import Panel
-from resprout.study.results import Group
+from resprout.study.results import Group, Spread
 
 _MOST_LINES = 8
 _Points = dict[str, list[tuple[float, float]]]
@@ -84,7 +84,7 @@ def _dense_level(panel: Panel) -> tuple[str, float] | None:
 
 
 def losses(panel: Panel) -> Iterator[Plot]:
-    """Training losses by epoch, of the first run of each group (DSL paper, Figure 5); in panels if groups are many.
+    """Training losses by epoch, means of the runs of each group (DSL paper, Figure 5); in panels if groups are many.
 
     A panel shows the groups that differ in one setting, where others have the value that most groups have.
     """
@@ -115,33 +115,33 @@ def losses(panel: Panel) -> Iterator[Plot]:
 
 
 def _loss_curve(group: Group) -> tuple[list[float], list[float]]:
-    """Of its last stage, before any refit."""
-    first = [record for record in group.runs[0].run.records() if record["phase"] == "train"]
-    last = [record for record in first if record["stage"] == first[-1]["stage"]]
-    return [record["epoch"] for record in last], [record["loss"] for record in last]
+    """Of its last stage, before any refit: of as many epochs as all runs have."""
+    curves = []
+    for outcome in group.runs:
+        first = [record for record in outcome.run.records() if record["phase"] == "train"]
+        curves.append({record["epoch"]: record["loss"] for record in first if record["stage"] == first[-1]["stage"]})
+    epochs = sorted(set.intersection(*map(set, curves)))
+    return list(map(float, epochs)), [statistics.fmean(curve[epoch] for curve in curves) for epoch in epochs]
 
 
 def slots_by_popularity(panel: Panel) -> tuple[Table, list[Plot]] | None:
-    """How much of its width a row holds, by its interactions (DSL paper, Figure 4); of the first run of each group.
+    """How much of its width a row holds, by its interactions (DSL paper, Figure 4): means of the runs of each group.
 
-    None if no group has tables in which rows differ.
+    Of those whose models are there: kept ones have none. None if no group has tables in which rows differ.
     """
     rows: list[list[Cell]] = []
     by_table: dict[str, tuple[list[str], dict[str, _Series]]] = {}
     for group in panel.groups:
-        of_seed = next((one for one in group.runs if one.run.model.exists()), None)
-        if of_seed is None:  # kept without its model
-            continue
-        measured = Measured(of_seed.run)
-        for name, (slots, degrees) in measured.slots().items():
-            groups = popularity_groups(degrees)
-            shares = [100 * float(slots[one].mean()) / measured.model.tables[name].shape.width for one in groups]
-            _, parts = by_table.setdefault(name, (group_labels(degrees, groups), {}))
+        for name, of_runs in _slot_shares(group).items():
+            labels = of_runs[0].labels
+            shares = [[each.shares[place] for each in of_runs] for place in range(len(labels))]
+            _, parts = by_table.setdefault(name, (labels, {}))
             series = parts.setdefault(group.runs[0].result["budget"]["limit"] or "", {})
-            series[panel.label(group, budget=False)] = [float(place) for place in range(1, len(groups) + 1)], shares
-            rho = rank_correlation(slots, degrees)
-            rows.append([Cell(panel.label(group)), Cell(name), *(Cell(f"{x:.1f} %") for x in (shares[0], shares[-1]))])
-            rows[-1].append(Cell("" if np.isnan(rho) else f"{rho:.3f}"))
+            places = [float(place) for place in range(1, len(labels) + 1)]
+            series[panel.label(group, budget=False)] = places, [statistics.fmean(each) for each in shares]
+            held = (_told(each, 1) + " %" for each in (shares[0], shares[-1]))
+            correlation = _told([each.correlation for each in of_runs], 3)
+            rows.append([Cell(text) for text in (panel.label(group), name, *held, correlation)])
     if not rows:
         return None
     heads = ("method", "table", "held by the least popular fifth", "by the most popular", "rank correlation")
@@ -157,6 +157,41 @@ def slots_by_popularity(panel: Panel) -> tuple[Table, list[Plot]] | None:
         if max(map(len, parts.values())) <= _MOST_LINES
     ]
     return Table("slots", "Where slots are", heads, rows, 2), drawn
+
+
+@dataclass(frozen=True)
+class _SlotShares:
+    """Of a run's table: percent of the width held by fifths of its rows, these, and the correlation with popularity."""
+
+    shares: list[float]
+    labels: list[str]
+    correlation: float
+
+
+def _slot_shares(group: Group) -> dict[str, list[_SlotShares]]:
+    """By table, those of the runs that have as many fifths as the first one."""
+    found: dict[str, list[_SlotShares]] = {}
+    for outcome in group.runs:
+        if not outcome.run.model.exists():
+            continue
+        measured = Measured(outcome.run)
+        for name, (slots, degrees) in measured.slots().items():
+            fifths, width = popularity_groups(degrees), measured.model.tables[name].shape.width
+            shares = [100 * float(slots[fifth].mean()) / width for fifth in fifths]
+            own = _SlotShares(shares, group_labels(degrees, fifths), rank_correlation(slots, degrees))
+            of_table = found.setdefault(name, [])
+            if not of_table or len(of_table[0].shares) == len(shares):
+                of_table.append(own)
+    return found
+
+
+def _told(values: Sequence[float], digits: int) -> str:
+    """Their mean and deviation; empty where any is not a number."""
+    if any(map(math.isnan, values)):
+        return ""
+    spread = Spread.of(values)
+    deviation = "" if math.isnan(spread.deviation) else f" ± {spread.deviation:.{digits}f}"
+    return f"{spread.mean:.{digits}f}{deviation}"
 
 
 def _drawn(series: _Points) -> dict[str, tuple[Sequence[float], Sequence[float]]]:

@@ -55,8 +55,11 @@ def _of_panel(panel: Panel) -> Iterator[Section]:
     if drawn := list(figures.by_setting(panel)):
         yield Section("Quality against settings", "Means over seeds, one line a combination of the others.", drawn)
     if drawn := list(figures.losses(panel)):
-        text = "Of the first seed; of methods of several stages the last."
+        text = "Means over seeds; of methods of several stages the last."
         yield Section("Training loss", text, drawn)
     if (slots := figures.slots_by_popularity(panel)) is not None:
-        text = "Of the first seed. Rank correlation (Spearman): of the slots of a row with its interactions."
+        text = (
+            "Mean and deviation over seeds whose models are there (kept runs have none). Rank correlation (Spearman): "
+            "of the slots of a row with its interactions."
+        )
         yield Section("Where the slots are", text, [slots[0], *slots[1]])
