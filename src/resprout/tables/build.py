@@ -83,7 +83,9 @@ def build_tables(
                 larger = column_scores(shape)
             elif mask == "mostly_columns":
                 larger = mostly_column_scores(shape, slots[k], start.mask_key(shape.name), backend)
-            elif mask == "popular" and interactions is not None:
+            elif mask == "popular":
+                if interactions is None:
+                    raise ValueError("a mask of more positions in popular rows needs the interactions of rows")
                 key = start.mask_key(shape.name)
                 larger = popular_scores(shape, interactions(shape.name), key, backend)
             elif mask == "uneven":
