@@ -83,7 +83,7 @@ def test_a_run_that_fails_makes_exit_code_1_and_the_others_go_on(resprout, study
     study.write_text(study.read_text().partition("[[grid]]")[0] + grid)
     done = resprout("study", "run", study, "--out", tmp_path / "out", "--jobs", "2")
     assert done.exit_code == 1
-    assert "failed: books.csv, mf, dsl, 404B: resprout: error: budget 404B is too small" in done.stderr
+    assert "failed: books.csv, mf, dsl, 404B, mask prefix: resprout: error: budget 404B is too small" in done.stderr
     assert "narrow" in done.stdout
     assert len(json.loads((tmp_path / "out" / "plan.json").read_text())["runs"]) == 2
 

@@ -15,7 +15,7 @@ SEED, TEST = "training.seed", "evaluation.test"
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run of a study. key: equal for equal settings; point: what tells it from the others of its grid, by key."""
+    """A run of a study. key: equal for equal settings; point: what its grid says of it, by key."""
 
     key: str
     settings: Settings
@@ -30,7 +30,7 @@ class PlannedRun:
 
     @property
     def label(self) -> str:
-        """The run in a few words: backbone, method, budget and what else differs."""
+        """The run in a few words: backbone, method, budget and what else its grid says."""
         settings = self.settings
         parts = [settings.data.source.rpartition("/")[2], settings.backbone_name, settings.method_name]
         parts += [] if settings.budget is None else [str(settings.budget)]

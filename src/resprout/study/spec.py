@@ -112,9 +112,10 @@ def _points(axes: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _planned(base: Mapping[str, Any], common: Mapping[str, Any], point: Mapping[str, Any]) -> PlannedRun:
-    values = merged(base, *(nested(key, value) for key, value in {**common, **point}.items()))
+    given = {**common, **point}
+    values = merged(base, *(nested(key, value) for key, value in given.items()))
     settings = settings_of(with_recipe(values)[0])
-    return PlannedRun(run_key(settings), settings, point)
+    return PlannedRun(run_key(settings), settings, given)
 
 
 def _choices(
