@@ -149,7 +149,7 @@ def test_where_slots_are_is_told_of_all_seeds(resprout, books_csv, tmp_path):
     mean, deviation = map(float, row[4].split(" ± "))
     assert mean == pytest.approx(np.mean(correlations), abs=6e-4)
     assert deviation == pytest.approx(np.std(correlations, ddof=1), abs=6e-4)
-    # a third of the slots of each table in every run
+    # all rows lie between the outer fifths
     least, most = (float(cell.split()[0]) for cell in row[2:4])
     assert least < np.mean(held) < most or most < np.mean(held) < least
 

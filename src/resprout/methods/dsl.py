@@ -70,6 +70,11 @@ class Options(packing.PackedOptions):
         default=False, description="for reports: keep a second mask of positions that ever were slots"
     )
 
+    @property
+    def leaving(self) -> Leaving:
+        """Which slots go."""
+        return Leaving(self.drop == "sensitivity", self.floor)
+
 
 class DSL(method.Method):
     """One stage, a packed table whose slots move."""
@@ -130,12 +135,8 @@ class Regrow(Hooks):
 
     @property
     def _growth_batches(self) -> int:
-        reads_gradients = self.options.grow == "gradient" or self._leaving.by_sensitivity
+        reads_gradients = self.options.grow == "gradient" or self.options.leaving.by_sensitivity
         return self.options.growth_batches if reads_gradients else 0
-
-    @property
-    def _leaving(self) -> Leaving:
-        return _leaving(self.options)
 
     def _moves_after(self, step: int, total_steps: int) -> bool:
         every = self.options.regrow_every or min(2000, max(1, total_steps // 50))
@@ -151,7 +152,7 @@ class Regrow(Hooks):
                 random_scores(table.shape, move_key(moment.seed, table.shape.name, moment.step), table.backend)
                 for table in tables
             ]
-        self.moved += move_slots(tables, scores, count, self._leaving)
+        self.moved += move_slots(tables, scores, count, self.options.leaving)
         if self.options.new_moments == "row":
             for table in tables:
                 table.share_moments()
@@ -159,7 +160,7 @@ class Regrow(Hooks):
     def memory(self, tables: Mapping[str, Table]) -> MemoryUse:
         """See `Hooks.memory`: while slots move, masks say which positions change."""
         slotted = _slotted(tables).values()
-        uses = {"moves": sum(table.moving_bytes(self._leaving.weighed) for table in slotted)}
+        uses = {"moves": sum(table.moving_bytes(self.options.leaving.weighed) for table in slotted)}
         if self.options.record_lived:
             uses["lived_mask"] = sum(table.mask.nbytes for table in slotted)
         return MemoryUse(uses)
@@ -178,7 +179,7 @@ def _trained_layout(allowance: Allowance, options: Options) -> Layout:
     """How tables lie while slots move: with a mask of what changes, and what slots are worth, if not their weights."""
     prefix = options.mask == "prefix"
     masks = 1 + prefix + options.record_lived
-    worth = VALUE_BYTES if prefix or _leaving(options).weighed else 0
+    worth = VALUE_BYTES if prefix or options.leaving.weighed else 0
     mask_bytes = max(mask_row_bytes(shape.width) for shape in allowance.shapes)
     return Layout(TRAINED_BYTES + worth, masks * mask_bytes, masked=not prefix)
 
@@ -190,10 +191,6 @@ def _prefix_stage(allowance: Allowance, options: Options, trained: Layout) -> St
     budget = needed(allowance, "dsl")
     slots = budget.slots(allowance.shapes, Layout(masked=False) if budget.of == "deployed" else trained)
     return Stage("train", "prefix", allowance.widths, tuple(slots), options.scale_start, mask="uneven")
-
-
-def _leaving(options: Options) -> Leaving:
-    return Leaving(options.drop == "sensitivity", options.floor)
 
 
 def _slotted(tables: Mapping[str, Table]) -> dict[str, SlotTable]:

@@ -187,11 +187,7 @@ def _slot_shares(group: Group) -> dict[str, list[_SlotShares]]:
 
 def _told(values: Sequence[float], digits: int) -> str:
     """Their mean and deviation; empty where any is not a number."""
-    if any(map(math.isnan, values)):
-        return ""
-    spread = Spread.of(values)
-    deviation = "" if math.isnan(spread.deviation) else f" ± {spread.deviation:.{digits}f}"
-    return f"{spread.mean:.{digits}f}{deviation}"
+    return "" if any(map(math.isnan, values)) else Spread.of(values).told(digits)
 
 
 def _drawn(series: _Points) -> dict[str, tuple[Sequence[float], Sequence[float]]]:

@@ -39,8 +39,12 @@ class Spread:
         deviation = statistics.stdev(values) if len(values) > 1 else math.nan
         return cls(statistics.fmean(values), deviation)
 
+    def told(self, digits: int) -> str:
+        """The mean, and the deviation if there is one, with so many digits."""
+        return f"{self.mean:.{digits}f}" + ("" if math.isnan(self.deviation) else f" ± {self.deviation:.{digits}f}")
+
     def __str__(self) -> str:
-        return f"{self.mean:.4f}" + ("" if math.isnan(self.deviation) else f" ± {self.deviation:.4f}")
+        return self.told(4)
 
 
 @dataclass(frozen=True)
