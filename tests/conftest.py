@@ -1,10 +1,19 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import resprout  # noqa: F401  before any test loads PyTorch: it says how long idle threads may spin (decision 0004)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """What fsync keeps safe from is a power cut, which no test makes, and tests that write checkpoints wait for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
 
 
 @pytest.fixture(scope="session")

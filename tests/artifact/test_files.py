@@ -1,5 +1,6 @@
 import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -234,3 +235,19 @@ def test_what_is_mapped_outlives_its_replacement(tmp_path):
     arrays, _ = read_tensors(path)
     write_tensors(path, {"weights": np.zeros((1, 1), np.float32)}, {})
     np.testing.assert_array_equal(arrays["weights"], ARRAYS["weights"])
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_its_name_then(tmp_path, monkeypatch):
+    synced, replace = [], Path.replace
+
+    def note(handle):
+        synced.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "content")
+
+    def noting(self, target):
+        synced.append("name given")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(Path, "replace", noting)
+    write_text(tmp_path / "x", "text")
+    assert synced == ["content", "name given", "folder"]

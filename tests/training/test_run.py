@@ -40,20 +40,20 @@ NETWORKS = {
 )
 def test_interrupted_and_resumed_equals_uninterrupted(settings, tmp_path, method, backbone):
     whole_users = ["training.batch_size=6"] if backbone in ("multvae", "cdae") else []
-    again = ["training.refit=true", f"training.final={str(backbone == 'mf').lower()}"]
+    again = ["training.refit=true", "training.final=true"] if backbone == "mf" else []
     common = [*again, "training.evaluate_every=2", *whole_users, *NETWORKS.get(backbone, [])]
     chosen = settings(method, f"backbone.name={backbone}", *common)
     run.start(chosen, tmp_path / "whole", Observer())
     with pytest.raises(Stop):
         run.start(chosen, tmp_path / "halves", StopAt(9))
     stops = 0
-    for stop_at in itertools.cycle((1, 10, 16)):
+    for stop_at in itertools.cycle((1, 10, 16, 37)):
         try:
             run.resume(tmp_path / "halves", StopAt(stop_at))
             break
         except Stop:
             stops += 1
-    assert stops >= 3
+    assert stops >= 2
     assert files_of(tmp_path / "halves") == files_of(tmp_path / "whole")
 
 
