@@ -14,8 +14,8 @@ VALUE_BYTES = 4
 TRAINED_BYTES = 3 * VALUE_BYTES
 """A float32 weight and its two moments."""
 ROWS_A_START = 8
-"""Rows of a packed table that share a start: those before one in these are counted in their masks, a cache line of
-them at width 64."""
+"""Rows of slots that share a start: those before one in these are counted, in their masks (a cache line of them at
+width 64) or by their lengths."""
 _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _BUDGET = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(%|[kmg]?i?b)\s*", re.IGNORECASE)
 
@@ -45,7 +45,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a table of slots lies: bytes of a slot, of a row besides its start, and whether it has a mask."""
+    """How a table of slots lies: bytes of a slot, of a row besides its index, and whether this is masks, or lengths."""
 
     slot_bytes: int = VALUE_BYTES
     row_bytes: int = 0
@@ -53,14 +53,19 @@ class Layout:
 
     def index_bytes(self, shape: Shape, slots: int) -> int:
         """Bytes of a table with that many slots, without them."""
-        row = self.row_bytes + (mask_row_bytes(shape.width) if self.masked else 0)
-        starts = -(-shape.rows // ROWS_A_START) if self.masked else shape.rows
-        return shape.rows * row + (starts + 1) * start_bytes(slots)
+        row = self.row_bytes + (mask_row_bytes(shape.width) if self.masked else length_bytes(shape.width))
+        starts = -(-shape.rows // ROWS_A_START) + 1
+        return shape.rows * row + starts * start_bytes(slots)
 
 
 def mask_row_bytes(width: int) -> int:
     """Bytes of one row's mask: one byte up to width 8, else two for each 16 positions."""
     return 1 if width <= 8 else 2 * -(-width // 16)
+
+
+def length_bytes(width: int) -> int:
+    """Bytes of a number of columns, of so many."""
+    return 1 if width < 256 else 2
 
 
 def start_bytes(slots: int) -> int:

@@ -99,7 +99,7 @@ def test_deployed_bytes_are_those_of_the_arrays(tmp_path, make_parts, backbone, 
     masked = {"mask", "starts"}
     kinds = {
         "packed": {*masked, "values"}, "packed_int8": {*masked, "values", "scales"},
-        "packed_float16": {*masked, "bits"}, "prefix": {"starts", "values"}, "int8": {"values", "scales"},
+        "packed_float16": {*masked, "bits"}, "prefix": {"lengths", "starts", "values"}, "int8": {"values", "scales"},
         "bits3": {"planes", "codes"}, "planes5": {"planes", "codes", "bits", "spread"},
     }  # fmt: skip
     assert by_kind.keys() == kinds.get(storage, {"values"})
@@ -199,8 +199,8 @@ def test_a_folder_that_is_no_model(tmp_path):
 
 def test_a_model_of_a_later_version(tmp_path, make_parts):
     save_model(tmp_path / "model", make_parts())
-    edit(tmp_path / "model", version=3, library_version="9.9", tables="in another form")
-    with pytest.raises(RunError, match=r"model\.json has version 3 .*resprout 9\.9; .*pip install -U resprout"):
+    edit(tmp_path / "model", version=4, library_version="9.9", tables="in another form")
+    with pytest.raises(RunError, match=r"model\.json has version 4 .*resprout 9\.9; .*pip install -U resprout"):
         load_model(tmp_path / "model")
 
 
@@ -238,13 +238,17 @@ def test_a_damaged_manifest(tmp_path, make_parts, changes, place):
         load_model(tmp_path / "model")
 
 
-def test_models_of_before_are_read_unless_they_have_packed_tables(tmp_path, make_parts):
-    for storage in ("dense", "packed"):
-        save_model(tmp_path / storage, make_parts(storage=storage))
-        edit(tmp_path / storage, version=1)
-    assert load_model(tmp_path / "dense").backbone == "mf"
-    with pytest.raises(RunError, match=r"model\.json has packed tables with a start for each row.*: train again"):
-        load_model(tmp_path / "packed")
+def test_models_of_before_are_read_unless_their_tables_had_another_index(tmp_path, make_parts):
+    for storage, version in (("dense", 1), ("packed", 1), ("packed", 2), ("prefix", 2)):
+        folder = tmp_path / f"{storage} {version}"
+        save_model(folder, make_parts(storage=storage))
+        edit(folder, version=version)
+    for storage, version in (("dense", 1), ("packed", 2)):
+        assert load_model(tmp_path / f"{storage} {version}").backbone == "mf"
+    for storage, version in (("packed", 1), ("prefix", 2)):
+        said = rf"model\.json has {storage} tables with a start for each row, as version {version} .*: train again"
+        with pytest.raises(RunError, match=said):
+            load_model(tmp_path / f"{storage} {version}")
 
 
 def test_a_manifest_that_names_no_tables_file(tmp_path, make_parts):
@@ -283,12 +287,13 @@ def test_arrays_that_do_not_fit_never_reach_a_kernel(tmp_path, make_parts, name,
         load_model(tmp_path / "model", verify=False)
 
 
-def test_a_row_of_more_columns_than_the_table(tmp_path, make_parts):
+@pytest.mark.parametrize(
+    ("length", "reason"), [(21, "has rows that are longer"), (20, "do not agree"), (0, "do not agree")]
+)
+def test_rows_of_more_columns_than_there_are(tmp_path, make_parts, length, reason):
     save_model(tmp_path / "model", make_parts(storage="prefix", width=20))
-    starts = np.zeros(31, np.int32)
-    starts[1:] = 200
-    rewrite(tmp_path / "model", "tables.safetensors", user__starts=starts)
-    with pytest.raises(RunError, match=r"tables\.safetensors is damaged: table 'user' has rows that are longer"):
+    rewrite(tmp_path / "model", "tables.safetensors", user__lengths=np.full(30, length, np.uint8))
+    with pytest.raises(RunError, match=rf"tables\.safetensors is damaged: .*'user' {reason}"):
         load_model(tmp_path / "model", verify=False)
 
 

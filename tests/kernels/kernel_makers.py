@@ -49,7 +49,7 @@ TRAINED, SERVED = KINDS[:2], KINDS[2:10]
 # what is only served, and what shares its code with it, is read at fewer widths: each number of blocks is compiled anew
 STORED_WIDTHS = [
     (kind, width) for kinds, widths in ((TRAINED, WIDTHS), (SERVED, (7, 40, 129))) for kind in kinds for width in widths
-]
+] + [("prefix", 300)]  # lengths of two bytes
 # a sum adds rows stored as its own are, or none, or (backwards) those of a batch
 SUMMED = [(kind, add) for kind in KINDS for add in dict.fromkeys((kind, "none", "compact"))]
 
@@ -187,10 +187,9 @@ def make_rows(kind: str, rows: int, width: int, starts: Any = np.int32, name: st
         return PackedHalfRows(mask, first_slots, bits), np.where(active, halves, 0).astype(np.float64)
     if kind == "prefix":
         first_columns = np.arange(width) < active.sum(1, keepdims=True)
-        row_starts = np.concatenate([[0], active.sum(1).cumsum()]).astype(starts)
-        return PrefixRows(fenced(row_starts), fenced(table[first_columns])), np.where(first_columns, table, 0).astype(
-            float
-        )
+        lengths = fenced(active.sum(1).astype(np.uint8 if width < 256 else np.uint16))
+        made = PrefixRows(lengths, fenced(block_starts(active, starts)), fenced(table[first_columns]))
+        return made, np.where(first_columns, table, 0).astype(np.float64)
     stored = stream(0, "stored", name).random(rows) < 0.5
     positions = np.where(stored, np.cumsum(stored) - 1, -1).astype(np.int32)
     return CompactRows(fenced(positions), fenced(table[stored])), np.where(stored[:, None], table, 0).astype(np.float64)

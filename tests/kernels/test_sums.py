@@ -124,9 +124,9 @@ def test_both_widths_of_starts(backend: ModuleType, width: int, starts: type) ->
     np.testing.assert_array_equal(read, source_table)
 
 
-@pytest.mark.parametrize(("kind", "width"), [one for one in STORED_WIDTHS if one[0].startswith("packed")])
+@pytest.mark.parametrize(("kind", "width"), [one for one in STORED_WIDTHS if one[0].startswith(("packed", "prefix"))])
 def test_few_links_of_many_rows(backend: ModuleType, kind: str, width: int) -> None:
-    """Of packed rows, whose starts are made anew for many links of few rows: here they are counted link by link."""
+    """Of rows whose starts are made anew for many links of few rows: here they are counted link by link."""
     links, source = make_links(3, 300, longest=9), make_rows(kind, 300, width)
     out = fresh(3, width)
     backend.sum_links(links, 0, source[0], NoRows(), 1.0, out)

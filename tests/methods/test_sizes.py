@@ -112,7 +112,7 @@ def test_rows_get_the_columns_that_they_most_likely_need():
         shape, start = Shape("item", ROWS, WIDTH), Start("normal", 0.1, 0)
         built = build_tables([shape], "prefix", [slots], start, False, choose().backend, {"item": table})["item"]
         assert built.slots == slots
-        lengths[slots] = np.diff(built.stored.starts)[[4, 8, 2]].tolist()
+        lengths[slots] = built.stored.lengths[[4, 8, 2]].tolist()
     assert lengths == {24: [2, 2, 2], 26: [4, 2, 2], 28: [4, 4, 2], 33: [9, 4, 2], 35: [9, 4, 4]}
 
 

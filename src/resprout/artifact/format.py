@@ -31,7 +31,7 @@ from resprout.artifact.manifest import (
     read_manifest,
 )
 from resprout.artifact.source import Source
-from resprout.budget import ROWS_A_START, MemoryUse, Shape, mask_row_bytes
+from resprout.budget import ROWS_A_START, MemoryUse, Shape, length_bytes, mask_row_bytes
 from resprout.data.histories import Histories
 from resprout.data.idmap import IdMap
 from resprout.errors import DataError, RunError
@@ -234,28 +234,30 @@ def _packed_float16_table(entry: TableEntry, source: Source, backend: Backend) -
 
 def _prefix_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
     values = source.take(f"{entry.name}.values", (entry.slots,), np.float32)
-    starts = _starts(entry, source, entry.rows)
-    if starts[0] != 0 or np.diff(starts).max(initial=0) > entry.width:
+    kind = np.uint8 if length_bytes(entry.width) == 1 else np.uint16
+    lengths = source.take(f"{entry.name}.lengths", (entry.rows,), kind)
+    if lengths.max(initial=0) > entry.width:
         raise source.damaged(f"table {entry.name!r} has rows that are longer than its width")
-    return PrefixTable(_shape(entry), PrefixRows(starts, values), backend)
+    starts = _starts(entry, source, lengths, "lengths")
+    return PrefixTable(_shape(entry), PrefixRows(lengths, starts, values), backend)
 
 
 def _index(entry: TableEntry, source: Source) -> tuple[Mask, NDArray[Any]]:
-    """Mask and starts, of which it is certain that they agree."""
-    name, rows = entry.name, entry.rows
+    """Mask and starts of a packed table."""
     piece = np.uint8 if entry.width <= 8 else np.uint16
     pieces = mask_row_bytes(entry.width) // np.dtype(piece).itemsize
-    mask = source.take(f"{name}.mask", (rows, pieces), piece)
-    starts = _starts(entry, source, -(-rows // ROWS_A_START))
-    # One mask bit more than rows have slots, and a kernel reads beyond the values.
-    if not np.array_equal(starts, starts_of(row_slots(mask), wide=True)):
-        raise source.damaged(f"the mask and the starts of table {name!r} do not agree")
-    return mask, starts
+    mask = source.take(f"{entry.name}.mask", (entry.rows, pieces), piece)
+    return mask, _starts(entry, source, row_slots(mask), "mask")
 
 
-def _starts(entry: TableEntry, source: Source, count: int) -> NDArray[Any]:
-    starts = source.take(f"{entry.name}.starts", (count + 1,), np.int32, np.int64)
+def _starts(entry: TableEntry, source: Source, slots: NDArray[Any], of: str) -> NDArray[Any]:
+    """The starts of rows that have so many slots, of which it is certain that they are those."""
+    blocks = -(-entry.rows // ROWS_A_START)
+    starts = source.take(f"{entry.name}.starts", (blocks + 1,), np.int32, np.int64)
     source.check_offsets(f"{entry.name}.starts", starts, entry.slots)
+    # One slot more in a row than the starts have, and a kernel reads beyond the values.
+    if not np.array_equal(starts, starts_of(slots, wide=True)):
+        raise source.damaged(f"the {of} and the starts of table {entry.name!r} do not agree")
     return starts
 
 

@@ -10,7 +10,9 @@ from resprout.artifact.files import read_json
 from resprout.errors import RunError
 
 FORMAT = "resprout-model"
-VERSION = 2
+VERSION = 3
+_INDEX_SINCE = {"packed": 2, "packed_int8": 2, "packed_float16": 2, "prefix": 3}
+"""The version with which a storage came to have a start for several rows, where it had one for each."""
 MANIFEST = "model.json"
 AGAIN = "copy the folder again, or train again"
 
@@ -90,6 +92,10 @@ def read_manifest(folder: Path) -> Manifest:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise RunError(f"{path} is damaged: {place}: {first['msg']}; {AGAIN}") from error
-    if version == 1 and any(table.storage.startswith("packed") for table in manifest.tables):
-        raise RunError(f"{path} has packed tables with a start for each row, as version 1 of the format: train again")
+    for table in manifest.tables:
+        if manifest.version < _INDEX_SINCE.get(table.storage, 0):
+            raise RunError(
+                f"{path} has {table.storage} tables with a start for each row, as version {version} of the format: "
+                "train again"
+            )
     return manifest

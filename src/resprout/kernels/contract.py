@@ -24,6 +24,7 @@ I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 U32 = NDArray[np.uint32]
 Mask = NDArray[np.uint8] | NDArray[np.uint16]
+Lengths = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 class DenseRows(NamedTuple):
@@ -171,32 +172,30 @@ def row_slots(mask: Mask) -> I64:
     return slots
 
 
-def starts_of(lengths: NDArray[Any], wide: bool = False) -> NDArray[Any]:
-    """The `starts` of packed rows that have so many slots; 64-bit numbers if they must be `wide`."""
-    ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    return block_starts(ends.astype(np.int64 if wide else np.int32))
-
-
-def block_starts(row_starts: NDArray[Any]) -> NDArray[Any]:
-    """The `starts` of packed rows whose first slots, and number of slots, these are."""
-    return np.append(row_starts[:-1:ROWS_A_START], row_starts[-1:])
-
-
-def slots_before(mask: Mask, starts: I32 | I64, row: int) -> int:
-    """How many slots packed rows before `row` have, which may be the one behind the last."""
-    block = row // ROWS_A_START
-    counted = np.bitwise_count(mask[block * ROWS_A_START : row]).sum(dtype=np.int64)
-    return int(starts[block] + counted)
-
-
 class PrefixRows(NamedTuple):
     """Rows of which only the first columns are stored, as many as each has slots.
 
-    starts: int32 or int64 `[rows + 1]`, first slot of each row; values: float32 `[slots]`.
+    lengths: `[rows]`, uint8 for widths up to 255, else uint16: the slots of each row.
+    starts: as of `PackedRows`. values: float32 `[slots]`.
     """
 
+    lengths: Lengths
     starts: I32 | I64
     values: F32
+
+
+def starts_of(lengths: NDArray[Any], wide: bool = False, first: int = 0) -> NDArray[Any]:
+    """The `starts` of rows that have so many slots, from slot `first` on; 64-bit numbers if they must be `wide`."""
+    ends = np.concatenate([[first], first + np.cumsum(lengths, dtype=np.int64)])
+    return np.append(ends[:-1:ROWS_A_START], ends[-1:]).astype(np.int64 if wide else np.int32)
+
+
+def slots_before(rows: "MaskedRows | PrefixRows", row: int) -> int:
+    """How many slots rows before `row` have, which may be the one behind the last."""
+    block = row // ROWS_A_START
+    its = slice(block * ROWS_A_START, row)
+    counted = rows.lengths[its] if isinstance(rows, PrefixRows) else row_slots(rows.mask[its])
+    return int(rows.starts[block] + counted.sum(dtype=np.int64))
 
 
 class CompactRows(NamedTuple):

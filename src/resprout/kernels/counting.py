@@ -64,6 +64,6 @@ class CountingBackend:
         elif isinstance(source, MaskedRows):
             self.multiply_adds += int(np.bitwise_count(source.mask[ids]).sum(dtype=np.int64))
         elif isinstance(source, PrefixRows):
-            self.multiply_adds += int((source.starts[ids + 1] - source.starts[ids]).sum(dtype=np.int64))
+            self.multiply_adds += int(source.lengths[ids].sum(dtype=np.int64))
         elif isinstance(source, CompactRows):
             self.multiply_adds += int((source.positions[ids] >= 0).sum()) * width

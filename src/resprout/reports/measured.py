@@ -49,7 +49,7 @@ class Measured:
             if isinstance(table.stored, MaskedRows):
                 lengths = row_slots(table.stored.mask)
             elif isinstance(table.stored, PrefixRows):
-                lengths = np.diff(table.stored.starts).astype(np.int64)
+                lengths = table.stored.lengths.astype(np.int64)
             else:
                 continue
             found[name] = lengths, self.model.degrees(name)

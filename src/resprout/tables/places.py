@@ -26,7 +26,7 @@ def flags(mask: Mask, block: F32) -> NDArray[np.bool_]:
 def slots_in(rows: MaskedRows, first: int, block: F32) -> tuple[slice, NDArray[np.bool_]]:
     """The slots of packed rows from `first` on, as many as the block has, and where in the block they are."""
     last = first + len(block)
-    slots = slice(*(slots_before(rows.mask, rows.starts, row) for row in (first, last)))
+    slots = slice(*(slots_before(rows, row) for row in (first, last)))
     return slots, flags(rows.mask[first:last], block)
 
 
@@ -34,7 +34,7 @@ def prefixes(lengths: NDArray[np.integer], shape: Shape) -> Mask:
     """The mask of rows that have as many positions, the first ones."""
     mask = no_positions(Shape(shape.name, len(lengths), shape.width))
     for piece in range(mask.shape[1]):
-        ones = np.clip(lengths - LANES * piece, 0, LANES).astype(np.uint32)
+        ones = np.clip(lengths.astype(np.int64) - LANES * piece, 0, LANES).astype(np.uint32)
         mask[:, piece] = (np.uint32(1) << ones) - np.uint32(1)
     return mask
 

@@ -1,4 +1,4 @@
-"""A table of which each row has its first columns only, as many as suit it: no index but where rows start."""
+"""A table of which each row has its first columns only, as many as suit it: no index but how many, and some starts."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,8 +6,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resprout.budget import VALUE_BYTES, Shape, mask_row_bytes, start_bytes
-from resprout.kernels.contract import F32, Backend, Mask, PackedRows, PrefixRows, ScoreBlocks, block_starts, row_slots
+from resprout.budget import VALUE_BYTES, Shape, length_bytes, mask_row_bytes, start_bytes
+from resprout.kernels.contract import (
+    F32,
+    Backend,
+    Lengths,
+    Mask,
+    PackedRows,
+    PrefixRows,
+    ScoreBlocks,
+    row_slots,
+    slots_before,
+    starts_of,
+)
 from resprout.tables.initial import Start
 from resprout.tables.places import no_positions, prefixes
 from resprout.tables.slots import SlotTable
@@ -40,8 +51,9 @@ class PrefixTable(SlotTable):
             chosen = no_positions(shape)
             backend.choose_positions(scores, slots, chosen)
             lengths = row_slots(chosen)
-        starts = _row_starts(lengths, start_bytes(slots) > 4)
-        table = cls(shape, PrefixRows(starts, np.empty(starts[-1], np.float32)), backend)
+        starts = starts_of(lengths, start_bytes(slots) > 4)
+        rows = PrefixRows(_lengths(lengths, shape), starts, np.empty(starts[-1], np.float32))
+        table = cls(shape, rows, backend)
         uniform, scale = start.spread(shape)
         backend.fill_packed(start.key(shape.name), uniform, scale, table._masked(), shape.width)
         return table
@@ -59,15 +71,14 @@ class PrefixTable(SlotTable):
 
     def take_weights(self, weights: ScoreBlocks) -> None:
         """See `Table.take_weights`."""
-        starts, values = self._rows
         for first, block in weights():
-            its = starts[first : first + len(block) + 1]
-            values[its[0] : its[-1]] = block[np.arange(self.shape.width) < np.diff(its)[:, None]]
+            slots, there = self._slots_in(first, block)
+            self._rows.values[slots] = block[there]
 
     @property
     def mask(self) -> Mask:
         """See `SlotTable.mask`; made anew."""
-        return prefixes(np.diff(self._rows.starts), self.shape)
+        return prefixes(self._rows.lengths, self.shape)
 
     def moving_bytes(self, weighed: bool) -> int:
         """See `SlotTable.moving_bytes`: the masks of what is there and of what changes, and what slots are worth."""
@@ -80,14 +91,13 @@ class PrefixTable(SlotTable):
         same differs in its last bits, so that no row can lose a slot before its last.
         """
         worth = np.empty(self.slots, np.float32)
-        starts, columns = self._rows.starts, np.arange(self.shape.width)
+        columns = np.arange(self.shape.width)
         for first, block in self._weights() if gradients is None else self._sensitivities(gradients):
-            last = first + len(block)
-            lengths = np.diff(starts[first : last + 1])[:, None]
-            bits = np.where(columns < lengths, _orders(block) + columns, 0)
+            slots, there = self._slots_in(first, block)
+            bits = np.where(there, _orders(block) + columns, 0)
             reached = _values(_from_the_end(bits) - columns)
             reached[:, :floor] = np.inf
-            worth[starts[first] : starts[last]] = reached[columns < lengths]
+            worth[slots] = reached[there]
         return self._masked()._replace(values=worth)
 
     def _weights(self) -> Iterator[tuple[int, F32]]:
@@ -108,7 +118,7 @@ class PrefixTable(SlotTable):
 
         def blocks() -> Iterator[tuple[int, F32]]:
             for first, block in scores():
-                there = columns < np.diff(self._rows.starts[first : first + len(block) + 1])[:, None]
+                there = columns < self._rows.lengths[first : first + len(block), None]
                 bits = _orders(block) + columns
                 reached = np.minimum.accumulate(np.where(there, np.iinfo(np.int64).max, bits), 1)
                 kept = _from_the_end(np.where(there, bits, reached))
@@ -119,21 +129,24 @@ class PrefixTable(SlotTable):
     def apply_moves(self, toggle: Mask) -> None:
         """See `SlotTable.apply_moves`."""
         rows = self._moved(self._masked(), toggle)
-        lengths = row_slots(rows.mask)
-        self._rows = PrefixRows(_row_starts(lengths, self._rows.starts.itemsize > 4), rows.values)
+        self._rows = PrefixRows(_lengths(row_slots(rows.mask), self.shape), rows.starts, rows.values)
 
     def _masked(self, first: int = 0, last: int | None = None) -> PackedRows:
         """Rows `first` to `last`, all by default, as packed ones; values are those of the whole table."""
-        starts, values = self._rows
-        its = starts[first : len(starts) if last is None else last + 1]
-        return PackedRows(prefixes(np.diff(its), self.shape), block_starts(its), values)
+        lengths, starts, values = self._rows
+        its = lengths[first:last]
+        begin = slots_before(self._rows, first)
+        return PackedRows(prefixes(its, self.shape), starts_of(its, starts.itemsize > 4, begin), values)
+
+    def _slots_in(self, first: int, block: F32) -> tuple[slice, NDArray[np.bool_]]:
+        """The slots of rows from `first` on, as many as the block has, and where in the block they are."""
+        lengths, begin = self._rows.lengths[first : first + len(block)], slots_before(self._rows, first)
+        there: NDArray[np.bool_] = np.arange(self.shape.width) < lengths[:, None]
+        return slice(begin, begin + int(lengths.sum(dtype=np.int64))), there
 
 
-def _row_starts(lengths: NDArray[Any], wide: bool) -> NDArray[Any]:
-    """First slot of each row of these lengths, and the end; 64-bit numbers if they must be `wide`."""
-    starts: NDArray[Any] = np.zeros(len(lengths) + 1, np.int64 if wide else np.int32)
-    np.cumsum(lengths, out=starts[1:])
-    return starts
+def _lengths(counts: NDArray[Any], shape: Shape) -> Lengths:
+    return counts.astype(np.uint8) if length_bytes(shape.width) == 1 else counts.astype(np.uint16)
 
 
 def _orders(values: F32) -> NDArray[np.int64]:

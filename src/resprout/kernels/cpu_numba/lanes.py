@@ -101,7 +101,7 @@ def store_block(b: ir.IRBuilder, value: ir.Value, pointer: ir.Value, lanes: ir.V
 
 
 def first_lanes(b: ir.IRBuilder, count: ir.Value) -> ir.Value:
-    """A lane mask whose first `count` (1 to 16) lanes are on."""
+    """A lane mask whose first `count` (0 to 16) lanes are on."""
     bits = b.lshr(ir.Constant(I32, 0xFFFF), b.sub(ir.Constant(I32, LANES), b.trunc(count, I32)))
     return b.bitcast(b.trunc(bits, I16), LANE_MASK)
 

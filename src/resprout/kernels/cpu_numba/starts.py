@@ -1,7 +1,7 @@
-"""Where the slots of a packed row begin: at the start of its block of rows, behind those of the rows before it there.
+"""Where the slots of a row begin: at the start of its block of rows, behind those of the rows before it there.
 
-Two ways to count, as in `expand`: with AVX-512 a cache line of masks at once, which is all there is up to width 64;
-anywhere else word by word. Where rows are read many times, a start of each is made first, and nothing counted.
+Two ways to count masks, as in `expand`: with AVX-512 a cache line of masks at once, which is all there is up to width
+64; anywhere else word by word. Lengths are added up. Where rows are read many times, a start of each is made first.
 """
 # mypy: allow-untyped-calls
 # ruff: noqa: ARG001
@@ -18,18 +18,30 @@ from numba.np.arrayobj import make_array
 from numpy.typing import NDArray
 
 from resprout.budget import ROWS_A_START
-from resprout.kernels.contract import Mask, MaskedRows, PackedHalfRows, PackedInt8Rows, PackedRows
+from resprout.kernels.contract import (
+    LANES,
+    Lengths,
+    Mask,
+    MaskedRows,
+    PackedHalfRows,
+    PackedInt8Rows,
+    PackedRows,
+    PrefixRows,
+)
 from resprout.kernels.cpu_numba.lanes import (
     I1,
     I8,
     I32,
     I64,
+    LANE_INTS,
     as_i64,
     constant,
     count_ones,
+    first_lanes,
     function,
     join,
     load_at,
+    load_integers,
     target_has,
 )
 from resprout.kernels.cpu_numba.passes import is_one_pass
@@ -69,25 +81,38 @@ class OpenPackedHalfRows(NamedTuple):
     bits: NDArray[np.uint16]
 
 
+class OpenPrefixRows(NamedTuple):
+    """`PrefixRows`, likewise."""
+
+    lengths: Lengths
+    starts: NDArray[np.integer[Any]]
+    values: NDArray[np.float32]
+
+
 OPEN: dict[Any, Any] = {
     PackedRows: OpenPackedRows,
     PackedInt8Rows: OpenPackedInt8Rows,
     PackedHalfRows: OpenPackedHalfRows,
+    PrefixRows: OpenPrefixRows,
 }
 
 
 def opened(rows: Any, width: int, links: int) -> Any:
-    """Packed rows with a start for each row, if so many links make up for that; any others as they are.
+    """Rows of slots with a start for each row, if so many links make up for that; any others as they are.
 
-    Rows that take several passes are left, too: later ones begin within a row. A hop on Gowalla takes 1.5 times as long
-    if masks are counted for each link.
+    Masked rows that take several passes are left, too: later ones begin within a row. A hop on Gowalla takes 1.5 times
+    as long if masks are counted for each link.
     """
-    if not isinstance(rows, MaskedRows) or not is_one_pass(width):
+    if not isinstance(rows, PrefixRows) and not (isinstance(rows, MaskedRows) and is_one_pass(width)):
         return rows
-    if not 0 < len(rows.mask) <= min(_ROWS_A_LINK * links, _MOST_ROWS):
+    count = len(rows[0])  # of masks, or of lengths
+    if not 0 < count <= min(_ROWS_A_LINK * links, _MOST_ROWS):
         return rows
-    starts = np.empty(len(rows.mask), rows.starts.dtype)
-    _count_rows(rows.mask, rows.starts, starts)
+    starts = np.empty(count, rows.starts.dtype)
+    if isinstance(rows, PrefixRows):
+        _add_lengths(rows.lengths, rows.starts, starts)
+    else:
+        _count_rows(rows.mask, rows.starts, starts)
     return OPEN[type(rows)](*rows._replace(starts=starts))
 
 
@@ -99,6 +124,15 @@ def _count_rows(mask: Mask, starts: NDArray[Any], out: NDArray[Any]) -> None:
             out[row] = slot
             for piece in range(mask.shape[1]):
                 slot += bit_count(mask[row, piece])
+
+
+@njit(parallel=True, cache=True)
+def _add_lengths(lengths: Lengths, starts: NDArray[Any], out: NDArray[Any]) -> None:
+    for block in prange(starts.size - 1):
+        slot = starts[block]
+        for row in range(block * ROWS_A_START, min(lengths.size, (block + 1) * ROWS_A_START)):
+            out[row] = slot
+            slot += lengths[row]
 
 
 def first_slot(
@@ -114,6 +148,19 @@ def first_slot(
     size = b.sub(b.ptrtoint(own, I64), b.ptrtoint(begin, I64))
     ones = _in_lines if target_has("avx512bw") else _in_words
     return own, b.add(as_i64(b, b.load(b.gep(starts, [block]))), ones(b, begin, size))
+
+
+def first_slot_by_lengths(b: ir.IRBuilder, lengths: ir.Value, starts: ir.Value, row: ir.Value) -> ir.Value:
+    """The number of a row's first slot.
+
+    lengths, starts: where the arrays of `contract.PrefixRows` begin.
+    """
+    block = b.lshr(row, constant(_SHIFT))
+    first = b.shl(block, constant(_SHIFT))
+    lanes = first_lanes(b, b.sub(row, first))
+    before = load_integers(b, b.gep(lengths, [first]), lanes, lengths.type.pointee.width)
+    add = function(b, f"llvm.vector.reduce.add.v{LANES}i32", I32, [LANE_INTS])
+    return b.add(as_i64(b, b.load(b.gep(starts, [block]))), b.zext(b.call(add, [b.zext(before, LANE_INTS)]), I64))
 
 
 def _in_lines(b: ir.IRBuilder, begin: ir.Value, size: ir.Value) -> ir.Value:

@@ -55,7 +55,7 @@ from resprout.kernels.cpu_numba.lanes import (
     splat,
     store_block,
 )
-from resprout.kernels.cpu_numba.starts import OPEN, first_slot
+from resprout.kernels.cpu_numba.starts import OPEN, first_slot, first_slot_by_lengths
 
 # Rows are asked for this many links before they are summed: three loads that wait for each other (id, start, slots) are
 # more than a core overlaps by itself. One hop on Gowalla at density 0.5 takes 5.4 ms with it and 7.3 without (Zen 5).
@@ -138,15 +138,16 @@ def _packed_half_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chu
     return _Reader(blocks, _ask_nothing)
 
 
-def _prefix_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chunk) -> _Reader:
-    starts, values = fields
+def _prefix_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chunk,
+                   is_open: bool = False) -> _Reader:  # fmt: skip
+    lengths, starts, values = fields
 
-    def find(row: ir.Value) -> tuple[ir.Value, ir.Value]:
-        first, end = (as_i64(b, b.load(b.gep(starts, [b.add(row, constant(k))]))) for k in (0, 1))
-        return b.gep(values, [b.add(first, chunk.column)]), b.sub(b.sub(end, first), chunk.column)
+    def find(row: ir.Value) -> ir.Value:
+        slot = as_i64(b, b.load(b.gep(starts, [row]))) if is_open else first_slot_by_lengths(b, lengths, starts, row)
+        return b.gep(values, [b.add(slot, chunk.column)])
 
     def blocks(row: ir.Value) -> list[ir.Value]:
-        first, length = find(row)
+        first, length = find(row), b.sub(b.zext(b.load(b.gep(lengths, [row])), I64), chunk.column)
         vectors = []
         for k in range(len(chunk.lanes)):
             left = b.sub(length, constant(LANES * k))
@@ -156,10 +157,9 @@ def _prefix_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _
         return vectors
 
     def ask(row: ir.Value) -> None:
-        first, _ = find(row)
-        prefetch(b, first)
+        prefetch(b, find(row))
 
-    return _Reader(blocks, ask)
+    return _Reader(blocks, ask if is_open else _ask_nothing)
 
 
 def _dense_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chunk) -> _Reader:

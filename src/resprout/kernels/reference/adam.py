@@ -16,6 +16,6 @@ def adam_dense(values: F32, moment_1: F32, moment_2: F32, gradients: F32, step: 
 def adam_packed(rows: PackedRows, moment_1: F32, moment_2: F32, first: int, gradients: F32, step: AdamStep) -> None:
     """See `contract.Backend.adam_packed`."""
     last = first + len(gradients)
-    slots = slice(*(slots_before(rows.mask, rows.starts, row) for row in (first, last)))
+    slots = slice(*(slots_before(rows, row) for row in (first, last)))
     packed = gradients[positions(rows.mask[first:last], gradients.shape[1])]
     adam_dense(rows.values[slots], moment_1[slots], moment_2[slots], packed, step)

@@ -47,7 +47,7 @@ def whole(rows: Rows, count: int, width: int) -> F32:
         stored = rows.positions >= 0
         table[stored] = rows.values[rows.positions[stored]]
         return table
-    table = np.zeros((len(rows.mask if isinstance(rows, MaskedRows) else rows.starts[1:]), width), np.float32)
+    table = np.zeros((len(rows[0]), width), np.float32)  # of masks, or of lengths
     for row in range(len(table)):
         columns, values = entries(rows, row, width)
         table[row, columns] = values
@@ -60,8 +60,8 @@ def entries(rows: Rows, row: int, width: int) -> tuple[NDArray[np.intp], F32]:
         (active,) = positions(rows.mask[row : row + 1], width)
         return np.flatnonzero(active), _slots(rows, row)
     if isinstance(rows, PrefixRows):
-        prefix = rows.values[rows.starts[row] : rows.starts[row + 1]]
-        return np.arange(len(prefix)), prefix
+        first, length = slots_before(rows, row), int(rows.lengths[row])
+        return np.arange(length), rows.values[first : first + length]
     if isinstance(rows, DenseRows):
         return np.arange(width), rows.values[row]
     if isinstance(rows, Int8Rows):
@@ -78,7 +78,7 @@ def entries(rows: Rows, row: int, width: int) -> tuple[NDArray[np.intp], F32]:
 
 
 def _slots(rows: MaskedRows, row: int) -> F32:
-    its = slice(*(slots_before(rows.mask, rows.starts, place) for place in (row, row + 1)))
+    its = slice(*(slots_before(rows, place) for place in (row, row + 1)))
     if isinstance(rows, PackedHalfRows):
         return _floats(rows.bits[its])
     values: F32 = rows.values[its] * (rows.scales[row] if isinstance(rows, PackedInt8Rows) else np.float32(1))
