@@ -108,3 +108,20 @@ def test_a_mask_of_mostly_first_columns(width):
     assert others.sum() == count - 50 * whole
     # the rest lies anywhere: in more columns than they would fill
     assert others.any(0).sum() > others.sum() // 50
+
+
+@pytest.mark.parametrize(
+    "storage", ["dense", "packed", "packed_int8", "packed_float16", "prefix", "int8", "float16", "bits3", "planes5"]
+)
+def test_rows_that_there_are_not(storage):
+    table = build(20, storage, 400)["table"]
+    assert table.read_range(48, 50).shape == table.read(np.array([0, 49], np.int32)).shape == (2, 20)
+    assert table.read_range(50, 50).shape == table.read(np.zeros(0, np.int32)).shape == (0, 20)
+    for read in (
+        lambda: table.read_range(49, 51),
+        lambda: table.read_range(-1, 2),
+        lambda: table.read(np.array([3, 50], np.int32)),
+        lambda: table.read(np.array([-1, 3], np.int32)),
+    ):
+        with pytest.raises(IndexError, match=r"row (50|-1) of table 'table', which has 50"):
+            read()

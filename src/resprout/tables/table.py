@@ -91,13 +91,20 @@ class Table(ABC):
         return float(np.dot(values, values))
 
     def read(self, ids: I32) -> F32:
-        """Rows `ids` as float32 `[ids, width]`, outside of torch's graph."""
+        """Rows `ids` as float32 `[ids, width]`, outside of torch's graph; IndexError for one that there is not."""
+        if len(ids):
+            self._check(int(ids.min()), int(ids.max()))
         out = aligned_empty(len(ids), self.shape.width)
         self.backend.read_rows(ids, self.stored, out)
         return out
 
     def read_range(self, first: int, last: int) -> F32:
-        """Rows `first` to `last` as float32 `[last - first, width]`, outside of torch's graph."""
+        """Rows `first` to `last` as float32 `[last - first, width]`, outside of torch's graph.
+
+        IndexError for rows that there are not.
+        """
+        if first < last:
+            self._check(first, last - 1)
         out = aligned_empty(last - first, self.shape.width)
         self.backend.read_range(first, self.stored, out)
         return out
@@ -105,6 +112,12 @@ class Table(ABC):
     def importance(self, first: int, last: int) -> F32:
         """What decides which weights of rows `first` to `last` are kept, the larger the better; never where it is 0."""
         return self.read_range(first, last)
+
+    def _check(self, first: int, last: int) -> None:
+        """Kernels do not: what they would read of other rows is other memory."""
+        if not 0 <= first <= last < self.shape.rows:
+            wrong = first if first < 0 else last
+            raise IndexError(f"row {wrong} of table {self.shape.name!r}, which has {self.shape.rows}")
 
 
 def block_rows(shape: Shape) -> int:
