@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resprout.budget import Shape, mask_row_bytes
-from resprout.kernels.contract import F32, LANES, Backend, Mask, MaskedRows, ScoreBlocks, slots_before
+from resprout.kernels.contract import F32, LANES, Backend, Mask, MaskedRows, PrefixRows, ScoreBlocks, slots_before
 from resprout.rng import stream_key
 from resprout.tables.table import aligned_empty, block_rows, row_blocks
 
@@ -23,10 +23,12 @@ def flags(mask: Mask, block: F32) -> NDArray[np.bool_]:
     return bits.astype(bool)
 
 
-def slots_in(rows: MaskedRows, first: int, block: F32) -> tuple[slice, NDArray[np.bool_]]:
-    """The slots of packed rows from `first` on, as many as the block has, and where in the block they are."""
+def slots_in(rows: MaskedRows | PrefixRows, first: int, block: F32) -> tuple[slice, NDArray[np.bool_]]:
+    """The slots of rows from `first` on, as many as the block has, and where in the block they are."""
     last = first + len(block)
     slots = slice(*(slots_before(rows, row) for row in (first, last)))
+    if isinstance(rows, PrefixRows):
+        return slots, np.arange(block.shape[1]) < rows.lengths[first:last, None]
     return slots, flags(rows.mask[first:last], block)
 
 

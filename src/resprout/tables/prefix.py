@@ -20,7 +20,7 @@ from resprout.kernels.contract import (
     starts_of,
 )
 from resprout.tables.initial import Start
-from resprout.tables.places import no_positions, prefixes
+from resprout.tables.places import no_positions, prefixes, slots_in
 from resprout.tables.slots import SlotTable
 from resprout.tables.table import row_blocks
 from resprout.tables.update import Update
@@ -72,7 +72,7 @@ class PrefixTable(SlotTable):
     def take_weights(self, weights: ScoreBlocks) -> None:
         """See `Table.take_weights`."""
         for first, block in weights():
-            slots, there = self._slots_in(first, block)
+            slots, there = slots_in(self._rows, first, block)
             self._rows.values[slots] = block[there]
 
     @property
@@ -93,7 +93,7 @@ class PrefixTable(SlotTable):
         worth = np.empty(self.slots, np.float32)
         columns = np.arange(self.shape.width)
         for first, block in self._weights() if gradients is None else self._sensitivities(gradients):
-            slots, there = self._slots_in(first, block)
+            slots, there = slots_in(self._rows, first, block)
             bits = np.where(there, _orders(block) + columns, 0)
             reached = _values(_from_the_end(bits) - columns)
             reached[:, :floor] = np.inf
@@ -137,12 +137,6 @@ class PrefixTable(SlotTable):
         its = lengths[first:last]
         begin = slots_before(self._rows, first)
         return PackedRows(prefixes(its, self.shape), starts_of(its, starts.itemsize > 4, begin), values)
-
-    def _slots_in(self, first: int, block: F32) -> tuple[slice, NDArray[np.bool_]]:
-        """The slots of rows from `first` on, as many as the block has, and where in the block they are."""
-        lengths, begin = self._rows.lengths[first : first + len(block)], slots_before(self._rows, first)
-        there: NDArray[np.bool_] = np.arange(self.shape.width) < lengths[:, None]
-        return slice(begin, begin + int(lengths.sum(dtype=np.int64))), there
 
 
 def _lengths(counts: NDArray[Any], shape: Shape) -> Lengths:
