@@ -81,7 +81,7 @@ def multiples(
 ) -> Plot:
     """Lines in panels side by side with one scale; a label looks the same in all."""
     labels = list(dict.fromkeys(label for series in panels.values() for label in series))
-    with _figure(len(panels)) as (figure, all_axes):
+    with _figure(len(panels), len(labels) + (level is not None)) as (figure, all_axes):
         for axes, (panel, series) in zip(all_axes, panels.items(), strict=True):
             if level is not None:
                 axes.axhline(level[1], color="#555555", linewidth=1, linestyle=(0, (6, 2)), label=level[0])
@@ -106,7 +106,7 @@ def multiples(
 
 def bars(name: str, title: str, labels: Sequence[str], series: Mapping[str, Sequence[float]], x: str, y: str) -> Plot:
     """Groups of bars, one a label."""
-    with _figure() as (figure, (axes,)):
+    with _figure(1, len(series)) as (figure, (axes,)):
         width = 0.8 / max(1, len(series))
         for k, (label, values) in enumerate(series.items()):
             places = [place + (k - (len(series) - 1) / 2) * width for place in range(len(labels))]
@@ -179,10 +179,12 @@ def _few_ticks(axis: Any, formatter: Any) -> None:
 
 
 @contextmanager
-def _figure(columns: int = 1) -> Iterator[tuple[Any, Sequence[Any]]]:
+def _figure(columns: int, labels: int) -> Iterator[tuple[Any, Sequence[Any]]]:
+    """A figure with so many axes side by side, as high as a legend of so many labels."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(5.2 if columns == 1 else 1.0 + 2.6 * columns, 3.2))
+        height = max(3.2, 0.25 * labels)  # inches, of which the axes take three quarters
+        figure = Figure(figsize=(5.2 if columns == 1 else 1.0 + 2.6 * columns, height))
         yield figure, figure.subplots(1, columns, sharey=True, squeeze=False, gridspec_kw={"wspace": 0.12})[0]
