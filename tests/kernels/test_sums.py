@@ -116,9 +116,10 @@ def test_sums_of_every_kind(backend: ModuleType, source_kind: str, add_kind: str
 def test_both_widths_of_starts(backend: ModuleType, width: int, starts: type) -> None:
     links = make_links(LISTS, ROWS)
     source, source_table = make_rows("packed", ROWS, width, starts)
+    add, add_table = make_rows("packed", LISTS, width, starts, "add")
     out = fresh(LISTS, width)
-    backend.sum_links(links, 0, source, NoRows(), 1.0, out)
-    assert_sums(out, links, range(LISTS), source_table, np.zeros((LISTS, width)))
+    backend.sum_links(links, 0, source, add, 1.0, out)
+    assert_sums(out, links, range(LISTS), source_table, add_table)
     read = fresh(ROWS, width)
     backend.read_range(0, source, read)
     np.testing.assert_array_equal(read, source_table)
@@ -129,8 +130,8 @@ def test_few_links_of_many_rows(backend: ModuleType, kind: str, width: int) -> N
     """Of rows whose starts are made anew for many links of few rows: here they are counted link by link."""
     links, source = make_links(3, 300, longest=9), make_rows(kind, 300, width)
     out = fresh(3, width)
-    backend.sum_links(links, 0, source[0], NoRows(), 1.0, out)
-    assert_sums(out, links, range(3), source[1], np.zeros((3, width)))
+    backend.sum_links(links, 0, source[0], source[0], 1.0, out)
+    assert_sums(out, links, range(3), source[1], source[1])
     queries = fenced(stream(0, "queries", width).standard_normal((4, width)).astype(np.float32))
     ids = fenced(np.array([[0], [299], [8], [23]], np.int32))
     products = fresh(4, 1)
@@ -237,8 +238,10 @@ def test_reads_of_every_kind(backend: ModuleType, kind: str) -> None:
         assert nothing_before(out)
 
 
-@pytest.mark.parametrize("width", [1, 40, 129])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "width"),
+    [(kind, 40) for kind in KINDS] + [(kind, width) for kind in ("dense", "packed", "compact") for width in (1, 129)],
+)
 def test_additions_of_every_kind(backend: ModuleType, kind: str, width: int) -> None:
     source, table = make_rows(kind, ROWS, width)
     for first, count in ((0, ROWS), (3, 5), (8, 1), (4, 0), (ROWS, 0)):
