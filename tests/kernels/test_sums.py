@@ -151,12 +151,12 @@ def test_one_very_long_list(backend: ModuleType, kind: str) -> None:
 
 @pytest.mark.parametrize(("add_kind", "width"), SHORTENED)
 def test_sums_in_bfloat16(backend: ModuleType, add_kind: str, width: int) -> None:
-    links, (source, _) = make_links(LISTS, ROWS), make_rows("bfloat16", ROWS, width)
-    add, _ = make_rows(add_kind, LISTS, width)
+    links, (source, table) = make_links(LISTS, ROWS), make_rows("bfloat16", ROWS, width)
+    add, add_table = make_rows(add_kind, LISTS, width)
     out = fresh_words(LISTS, width)
     backend.sum_links_bfloat16(links, source, add, width, out)
     exact = fresh(LISTS, width)
-    backend.sum_links(links, 0, source, add, 1.0, exact)
+    backend.sum_links(links, 0, *(DenseRows(fenced(t.astype(np.float32))) for t in (table, add_table)), 1.0, exact)
     np.testing.assert_array_equal(out.words, words_of(nearest(exact)))
     assert nothing_before(out.words)
 
