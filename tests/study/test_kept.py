@@ -106,15 +106,18 @@ def test_what_is_written_of_single_users_are_the_test_metrics(ended):
             assert mean == pytest.approx(test[name], rel=1e-6)
 
 
-def test_a_run_that_was_begun_here_is_gone_on_with(ended, tmp_path):
+def test_what_is_kept_is_taken_over_at_once_but_for_a_run_that_was_begun_here(ended, tmp_path):
     study, first = ended
     file = tmp_path / "small.jsonl"
     keep_runs(first.ended_runs().values(), file)
-    folder = StudyFolder(tmp_path / "out", KeptRuns([file]))
+    begun, *others = [run.key for run in study.runs]
+    before = StudyFolder(tmp_path / "out")
+    before.claim(study, "")
+    before.run(begun).claim(study.runs[0].settings)
+    folder = StudyFolder(before.path, KeptRuns([file]))
     folder.claim(study, "")
-    folder.run(study.runs[0].key).claim(study.runs[0].settings)
-    assert not folder.ended(study.runs[0].key)
-    assert folder.ended(study.runs[1].key)
+    assert list(folder.ended_runs()) == others
+    assert not folder.ended(begun)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,6 @@ def test_a_damaged_run_is_refused_and_leaves_nothing(ended, tmp_path):
     keep_runs(first.ended_runs().values(), file)
     file.write_text(file.read_text().replace('"records": "', '"records": "AAAA'))
     folder = StudyFolder(tmp_path / "out", KeptRuns([file]))
-    folder.claim(study, "")
     with pytest.raises(RunError, match=r"damaged\.jsonl, line \d+: a kept run is damaged"):
-        folder.ended(study.runs[0].key)
+        folder.claim(study, "")
     assert not folder.run(study.runs[0].key).path.exists()

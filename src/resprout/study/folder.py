@@ -37,7 +37,10 @@ class StudyFolder:
         return self.path / f"{key}.log"
 
     def claim(self, study: Study, source: str) -> None:
-        """Makes the folder and writes what the study is; RunError if it holds something else than this study."""
+        """Makes the folder, writes what the study is and takes over what is kept of it, asked for or not.
+
+        RunError if it holds something else than this study.
+        """
         foreign = RunError(f"output folder {self.path} holds other files: name another with --out")
         if self._foreign() and not (self.path / LOCK).exists():
             raise foreign
@@ -51,6 +54,9 @@ class StudyFolder:
             self.add(study.runs)
             for choice in study.choices:
                 self.add(self.chosen(choice) or ())
+            for key in self.keys():
+                if key in self._kept and not self.run(key).path.exists():
+                    self._taken_over(key)
 
     def _foreign(self) -> bool:
         if not self.path.exists() or self.plan.exists():
