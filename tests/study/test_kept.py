@@ -120,6 +120,26 @@ def test_what_is_kept_is_taken_over_at_once_but_for_a_run_that_was_begun_here(en
     assert not folder.ended(begun)
 
 
+def test_what_was_made_of_the_best_trial_is_taken_over_at_once(study_file, write_result, tmp_path):
+    path = study_file("""
+[[grid]]
+axes = { "training.seed" = [0, 1] }
+tried = { "training.learning_rate" = [0.01, 0.1] }
+""")
+    study, file = read_study(path), tmp_path / "kept.jsonl"
+    (choice,) = study.choices
+    worse, best = choice.trials
+    for run in study.possible:
+        made = RunFolder(tmp_path / "made" / run.key)
+        made.claim(run.settings)
+        made.metrics.touch()
+        write_result(made.path, validation={"recall@5": 0.2 if run == best else 0.1})
+        keep_runs([made], file)
+    folder = StudyFolder(tmp_path / "out", KeptRuns([file]))
+    folder.claim(study, "")
+    assert list(folder.ended_runs()) == [run.key for run in (worse, best, *choice.chosen[best.key])]
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

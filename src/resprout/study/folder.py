@@ -37,10 +37,7 @@ class StudyFolder:
         return self.path / f"{key}.log"
 
     def claim(self, study: Study, source: str) -> None:
-        """Makes the folder, writes what the study is and takes over what is kept of it, asked for or not.
-
-        RunError if it holds something else than this study.
-        """
+        """Makes the folder and writes what the study is; RunError if it holds something else than this study."""
         foreign = RunError(f"output folder {self.path} holds other files: name another with --out")
         if self._foreign() and not (self.path / LOCK).exists():
             raise foreign
@@ -54,9 +51,6 @@ class StudyFolder:
             self.add(study.runs)
             for choice in study.choices:
                 self.add(self.chosen(choice) or ())
-            for key in self.keys():
-                if key in self._kept and not self.run(key).path.exists():
-                    self._taken_over(key)
 
     def _foreign(self) -> bool:
         if not self.path.exists() or self.plan.exists():
@@ -72,11 +66,14 @@ class StudyFolder:
         return list(read_json(self.plan).get("tried", ()))
 
     def add(self, runs: Sequence[PlannedRun]) -> None:
-        """Plans more runs, unless they are planned already."""
+        """Plans more runs, unless they are planned already, and takes over those that are kept."""
         with alone(self.path):
             plan, known = read_json(self.plan), set(self.keys())
             new = [{"key": r.key, "label": r.label, "point": dict(r.point)} for r in runs if r.key not in known]
             write_json(self.plan, {**plan, "runs": [*plan["runs"], *new]})
+            for run in runs:
+                if run.key in self._kept and not self.run(run.key).path.exists():
+                    self._taken_over(run.key)
 
     def chosen(self, choice: Choice, failed: Collection[str] = ()) -> Sequence[PlannedRun] | None:
         """What is made of the trial that is best on validation data; none while one is neither ended nor `failed`.
