@@ -50,10 +50,8 @@ TRAINED, SERVED = KINDS[:2], KINDS[2:10]
 STORED_WIDTHS = [
     (kind, width) for kinds, widths in ((TRAINED, WIDTHS), (SERVED, (7, 40, 129))) for kind in kinds for width in widths
 ] + [("prefix", 300)]  # lengths of two bytes
-# a sum adds rows stored as its own are, or none; backwards, where there are gradients, those of a batch
-GRADIENTS = ["dense", "bfloat16", "compact"]
-SUMMED = [(kind, add) for kind in KINDS for add in dict.fromkeys((kind, "none"))]
-SUMMED += [(kind, "compact") for kind in GRADIENTS if kind != "compact"]
+# a sum adds rows stored as its own are, or none, or (backwards) those of a batch
+SUMMED = [(kind, add) for kind in KINDS for add in dict.fromkeys((kind, "none", "compact"))]
 
 A = TypeVar("A", bound=NDArray[Any])
 Flags = NDArray[np.bool_]
