@@ -18,9 +18,9 @@ from resprout.tables.initial import Start
 SHAPES = (Shape("user", 1000, 64), Shape("item", 500, 64))
 
 
-def planned(budget, of="deployed", precision="auto"):
+def planned(budget, of="deployed", **options):
     limit = None if budget is None else Budget.parse(budget, of)
-    stage = Resprout(Options(precision=precision)).next_stage((), Allowance(SHAPES, limit))
+    stage = Resprout(Options(**options)).next_stage((), Allowance(SHAPES, limit))
     assert len(set(stage.widths)) == 1
     return stage.storage, stage.widths[0]
 
@@ -44,6 +44,11 @@ def planned(budget, of="deployed", precision="auto"):
 )
 def test_columns_and_bits(budget, of, expected):
     assert planned(budget, of) == expected
+
+
+@pytest.mark.parametrize(("worth", "expected"), [(0.6, ("int8", 64)), (0.5, ("float16", 36))])
+def test_a_column_of_int8_counts_as_much_as_the_backbone_makes_of_it(worth, expected):
+    assert planned("10%", "training", int8_worth=worth) == expected
 
 
 @pytest.mark.parametrize(

@@ -255,7 +255,10 @@ class AdamStep(NamedTuple):
 class RowStep(NamedTuple):
     """One step with a second moment for each row and none of first order (as Adam with beta_1 = 0, by row).
 
-    rate: learning rate; root: 1 / sqrt(1 - beta_2^t); key: 32 bits from which numbers are rounded at random.
+    rate: learning rate; root: 1 / sqrt(1 - beta_2^t); key: 32 bits from which float16 numbers are rounded at random.
+    offsets, phase: 32 bits each, for int8, whose steps are so coarse that what is random adds up: each weight has an
+    offset of its own, from `offsets`, and is rounded up where its fraction is at least 1 - u, u = (offset + phase) /
+    2^32 mod 1. `phase` goes on from step to step, so that a weight meets all u alike.
     """
 
     rate: float
@@ -263,7 +266,13 @@ class RowStep(NamedTuple):
     beta_2: float
     epsilon: float
     key: int
+    offsets: int
+    phase: int
 
+
+INT8_LARGEST, INT8_LEAST, INT8_NEW = 126, 100, 120
+"""How many steps the largest weight of an int8 row may have, and has where a new scale is chosen: in training scales
+move only if they must, for then all weights of the row are rounded anew."""
 
 ScoreBlocks = Callable[[], Iterator[tuple[int, F32]]]
 """Each call yields (first row, float32 `[some rows, width]`) from a table's first row to its last, always the same."""
@@ -325,13 +334,13 @@ class Backend(Protocol):
     def update_int8(self, rows: Int8Rows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
         """Values and scales of rows from `first` on, and their second moments `[rows]`, in place.
 
-        A row's moment follows the mean square of its gradient. Values are rounded up or down at random, so that their
-        mean is what they would be unrounded; the scale is the power of two that the largest of them needs. A row whose
-        gradient is 0 stays as it is, but for its moment.
+        A row's moment follows the mean square of its gradient. Values are rounded up or down, so that their mean over
+        steps is what they would be unrounded; the scale is chosen anew where the largest would have less than
+        `INT8_LEAST` steps, or more than `INT8_LARGEST`. A row whose gradient is 0 stays as it is, but for its moment.
         """
 
     def update_half(self, rows: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
-        """As `update_int8`, for float16 rows, in which each value has a scale of its own."""
+        """As `update_int8`, for float16 rows, in which each value has a scale of its own and is rounded at random."""
 
     def update_bits(
         self, rows: BitRows, unrounded: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep

@@ -5,7 +5,7 @@ these have none.
 
 What a dense table holds in training is mostly not its weights: Adam keeps two float32 moments for each of them. Here a
 row has one second moment and none of first order. Weights are int8 (with a scale a row) or float16, which updates round
-up or down at random so that small ones are not lost (Gupta et al., ICML 2015, section 3.1); or they have 1 to 6 bits,
+up or down so that small ones are not lost (Gupta et al., ICML 2015, section 3.1); or they have 1 to 6 bits,
 rounded to the nearest level after each update of float16 ones that only training keeps. Where a backbone's scores are
 products of rows and bits are fewer than four, rows are turned to principal axes, and bits lie where they tell most
 (`tables.planes`).
@@ -26,9 +26,8 @@ from resprout.tables import bits, planes
 from resprout.tables.bits import BitsTable
 
 BITS = tuple(name for name in DEPLOYED if name.startswith("bits"))
-LOST = {name: bits.LOST[int(name[4:])] for name in BITS} | {"int8": 0.035}
-"""The share of a normal weight's variance that rounding loses; int8, which is rounded at random at each update, comes
-to what three bits come to (docs/decisions/0013)."""
+LOST = {name: bits.LOST[int(name[4:])] for name in BITS}
+"""The share of a normal weight's variance that rounding loses."""
 PLANES_HALVE = 1.25
 """As many bits a weight, in the mean, take away half of what is not worth a column yet, where they lie in planes
 (docs/decisions/0015)."""
@@ -63,6 +62,12 @@ class Options(method.Options):
         le=1,
         description="of planes: share of the steps until which tables are turned, and not read rounded",
     )
+    int8_worth: float = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        description="where bytes of training count: what a column of int8 (rounded by updates) has of one of float16",
+    )
     rows_for: RowsFor | None = Field(
         default=None,
         description="who has rows: both, or users or items alone, which have more columns then, and of which the graph "
@@ -72,12 +77,15 @@ class Options(method.Options):
 
 @dataclass(frozen=True)
 class Plan:
-    """Rows of few bits: how they are stored, the columns of each table, who has some, what that is worth a column."""
+    """Rows of few bits: how they are stored, the columns of each table, who has some, what a column counts.
+
+    column_worth: but for what rounding loses.
+    """
 
     storage: str
     widths: tuple[int, ...]
     rows_for: RowsFor
-    form_worth: float
+    column_worth: float
 
     @property
     def worth(self) -> float:
@@ -88,8 +96,8 @@ class Plan:
         columns = sum(self.widths) / len(self.widths)
         if self.storage.startswith(PLANES):
             each = 8 * int(self.storage.removeprefix(PLANES)) / columns
-            return float(columns * (1 - 0.5 ** (each / PLANES_HALVE)) * self.form_worth)
-        return columns * (1 - LOST.get(self.storage, 0)) ** 6 * self.form_worth
+            return float(columns * (1 - 0.5 ** (each / PLANES_HALVE)) * self.column_worth)
+        return columns * (1 - LOST.get(self.storage, 0)) ** 6 * self.column_worth
 
 
 class Resprout(method.Method):
@@ -116,9 +124,10 @@ class Resprout(method.Method):
     def _plan(self, allowance: Allowance) -> Plan:
         """The plan that is worth most; of equals the one with more bits, and with rows for both sides."""
         plans, refusal = [], None
-        for rows_for, worth in self._forms(allowance).items():
+        for rows_for, form_worth in self._forms(allowance).items():
             its = allowance.for_rows(rows_for)
             for precision in self._precisions(its):
+                worth = form_worth * (self.options.int8_worth if precision == "int8" else 1)
                 try:
                     plans.append(Plan(*_stored(its, precision), rows_for, worth))
                 except BudgetExceeded as error:
@@ -147,7 +156,7 @@ class Resprout(method.Method):
         if allowance.budget is None:
             return ["float16"]
         if allowance.budget.of == "training":
-            # int8, which is rounded at random, loses more than six bits of float16 weights that only training keeps
+            # more bits for as many bytes than few bits with the float16 weights that only training keeps
             return ["float16", "int8"]
         return ["float16", *BITS, *([PLANES] if allowance.rotation_invariant else [])]
 

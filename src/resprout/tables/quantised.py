@@ -1,7 +1,8 @@
 """Tables of fewer bits a weight, made from trained ones, or, if they are whole, trained as they lie.
 
 A whole one is trained with one second moment a row and none of first order; what an update comes to is rounded up or
-down at random (`contract.Backend.update_int8`). So a weight takes as much in training as when it is deployed.
+down, so that steps too small to be seen add up (`contract.Backend.update_int8`). So a weight takes as much in training
+as when it is deployed.
 """
 
 from abc import abstractmethod

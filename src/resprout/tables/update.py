@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from resprout.kernels.contract import AdamStep, RowStep
 from resprout.rng import stream_key
 
+_LOW = 0xFFFFFFFF
+_GOLDEN = 0x9E3779B9
+"""The golden ratio's fraction, in 32 bits: its multiples are spread over all fractions as evenly as any."""
+
 
 @dataclass(frozen=True)
 class Update:
@@ -25,8 +29,9 @@ class Update:
 
     def by_row(self, table: str) -> RowStep:
         """As a step with one second moment a row and none of first order."""
-        key = stream_key(self.seed, "round", table, self.number) & 0xFFFFFFFF
-        return RowStep(self.rate, self._root, self.beta_2, self.epsilon, key)
+        key = stream_key(self.seed, "round", table, self.number) & _LOW
+        offsets, phase = stream_key(self.seed, "offsets", table) & _LOW, self.number * _GOLDEN & _LOW
+        return RowStep(self.rate, self._root, self.beta_2, self.epsilon, key, offsets, phase)
 
     @property
     def _root(self) -> float:

@@ -1,11 +1,22 @@
-"""Rows of few bits, rounded at random after an update or to the nearest; see `reference.rounded`."""
+"""Rows of few bits, rounded after an update at random or by turns, or to the nearest; see `reference.rounded`."""
 
 import math
 
 import numpy as np
 from numba import njit, prange
 
-from resprout.kernels.contract import BIT_SCALES, BIT_STEPS, F32, BitRows, HalfRows, Int8Rows, RowStep
+from resprout.kernels.contract import (
+    BIT_SCALES,
+    BIT_STEPS,
+    F32,
+    INT8_LARGEST,
+    INT8_LEAST,
+    INT8_NEW,
+    BitRows,
+    HalfRows,
+    Int8Rows,
+    RowStep,
+)
 
 _ROWS_PER_TASK = 64
 _BIT_STEPS = np.array(BIT_STEPS, np.float32)
@@ -13,19 +24,19 @@ _BIT_STEPS = np.array(BIT_STEPS, np.float32)
 
 def update_int8(rows: Int8Rows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
     """See `contract.Backend.update_int8`."""
-    _update_int8(rows.values, rows.scales, moments, first, gradients, *_numbers(step))
+    numbers, thresholds = _numbers(step), (np.uint32(step.offsets), np.uint32(step.phase))
+    _update_int8(rows.values, rows.scales, moments, first, gradients, *numbers, *thresholds)
 
 
 def update_half(rows: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
     """See `contract.Backend.update_half`."""
-    _update_half(rows.bits, moments, first, gradients, *_numbers(step))
+    _update_half(rows.bits, moments, first, gradients, *_numbers(step), np.uint32(step.key))
 
 
 def update_bits(rows: BitRows, unrounded: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
     """See `contract.Backend.update_bits`."""
-    _update_bits(
-        rows.planes, rows.codes, rows.starts, rows.steps, unrounded.bits, moments, first, gradients, *_numbers(step)
-    )
+    planes = (rows.planes, rows.codes, rows.starts, rows.steps)
+    _update_bits(*planes, unrounded.bits, moments, first, gradients, *_numbers(step), np.uint32(step.key))
 
 
 def round_bits(values: F32, first: int, rows: BitRows) -> None:
@@ -33,9 +44,9 @@ def round_bits(values: F32, first: int, rows: BitRows) -> None:
     _round_bits(values, first, rows.planes, rows.codes, rows.starts, rows.steps)
 
 
-def _numbers(step: RowStep) -> tuple[np.float32, np.float32, np.float32, np.float32, np.float32, np.uint32]:
+def _numbers(step: RowStep) -> tuple[np.float32, np.float32, np.float32, np.float32, np.float32]:
     numbers = (step.rate, step.root, step.beta_2, 1 - step.beta_2, step.epsilon)
-    return *map(np.float32, numbers), np.uint32(step.key)  # type: ignore[return-value]  # five of them
+    return tuple(map(np.float32, numbers))  # type: ignore[return-value]  # five of them
 
 
 @njit(inline="always")
@@ -76,7 +87,7 @@ def _size(
 @njit(parallel=True, cache=True, error_model="numpy")
 def _update_int8(
     values: np.ndarray, scales: F32, moments: F32, first: int, gradients: F32, rate: np.float32, root: np.float32,
-    beta: np.float32, other: np.float32, epsilon: np.float32, key: np.uint32,
+    beta: np.float32, other: np.float32, epsilon: np.float32, offsets: np.uint32, phase: np.uint32,
 ) -> None:  # fmt: skip
     rows, width = gradients.shape
     for part in prange(-(-rows // _ROWS_PER_TASK)):
@@ -96,14 +107,14 @@ def _update_int8(
                 scales[row] = 0
                 own[:] = 0
                 continue
-            fraction, exponent = math.frexp(largest / np.float32(127))
-            if fraction == 0.5:
-                exponent -= 1
-            exponent = max(exponent, -126)
-            scales[row] = np.float32(math.ldexp(1.0, exponent))
-            inverse = np.float32(math.ldexp(1.0, -exponent))
+            scale = old
+            if not (np.float32(INT8_LEAST) * old <= largest <= np.float32(INT8_LARGEST) * old):
+                scale = max(largest * np.float32(1 / INT8_NEW), np.float32(2.0**-126))
+            scales[row] = scale
+            inverse = np.float32(1) / scale
             for k in range(width):
-                chance = np.float32(_bits(key, row * width + k) >> np.uint32(16)) * np.float32(1 / 65536)
+                threshold = np.uint32(_bits(offsets, row * width + k) + phase)
+                chance = np.float32(threshold >> np.uint32(16)) * np.float32(1 / 65536)
                 own[k] = np.int8(np.int32((updated[k] * inverse + np.float32(128)) + chance) - 128)
 
 

@@ -1,7 +1,9 @@
-"""Rows of few bits: updated in float32 and rounded up or down at random, or rounded to the nearest.
+"""Rows of few bits: updated in float32 and rounded up or down, at random or by turns, or rounded to the nearest.
 
 Rounding at random keeps what many small steps add up to, where rounding to the nearest would lose each of them
-(Gupta et al., ICML 2015, section 3.1).
+(Gupta et al., ICML 2015, section 3.1). What is random adds up, too: after n updates a weight is off by about the root
+of n. If its thresholds go round evenly instead, as multiples of the golden ratio do (Weyl's sequence), steady updates
+leave it off by one or two levels however many they are, and as right in the mean.
 """
 
 import math
@@ -9,7 +11,19 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from resprout.kernels.contract import BIT_SCALES, BIT_STEPS, F32, BitRows, HalfRows, Int8Rows, RowStep, bits_of
+from resprout.kernels.contract import (
+    BIT_SCALES,
+    BIT_STEPS,
+    F32,
+    INT8_LARGEST,
+    INT8_LEAST,
+    INT8_NEW,
+    BitRows,
+    HalfRows,
+    Int8Rows,
+    RowStep,
+    bits_of,
+)
 
 _WORD = 1 << 32
 _LARGEST_HALF = np.float32(65504)
@@ -21,11 +35,11 @@ def update_int8(rows: Int8Rows, moments: F32, first: int, gradients: F32, step: 
         if not _moment_moves(moments, row, gradient, step):
             continue
         updated = rows.values[row] * rows.scales[row] - _rate(moments[row], step) * gradient
-        scale = _scale(float(np.abs(updated).max()))
-        rows.scales[row] = scale
+        scale = rows.scales[row] = _scale(np.abs(updated).max(), rows.scales[row])
         for column, value in enumerate(updated):
-            chance = np.float32(_bits(step.key, row * len(gradient) + column) >> 16) / np.float32(1 << 16)
-            rows.values[row, column] = int((value / scale + np.float32(128)) + chance) - 128 if scale else 0
+            phase = (_bits(step.offsets, row * len(gradient) + column) + step.phase) % _WORD
+            chance = np.float32(phase >> 16) / np.float32(1 << 16)
+            rows.values[row, column] = int((value * _inverse(scale) + np.float32(128)) + chance) - 128
 
 
 def update_half(rows: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
@@ -97,10 +111,15 @@ def _rate(moment: np.float32, step: RowStep) -> np.float32:
     return np.float32(np.float32(step.rate) / (np.sqrt(moment) * np.float32(step.root) + np.float32(step.epsilon)))
 
 
-def _scale(largest: float) -> np.float32:
-    """The power of two that `largest` is at most 127 times."""
-    fraction, exponent = math.frexp(np.float32(largest) / np.float32(127))
-    return np.float32(0 if largest == 0 else 2.0 ** max(exponent - (fraction == 0.5), -126))
+def _scale(largest: np.float32, old: np.float32) -> np.float32:
+    """The old one, where it does for a row whose largest weight is this."""
+    if INT8_LEAST * old <= largest <= INT8_LARGEST * old:
+        return old
+    return np.float32(0) if largest == 0 else max(largest * np.float32(1 / INT8_NEW), np.float32(2.0**-126))
+
+
+def _inverse(scale: np.float32) -> np.float32:
+    return np.float32(1) / scale if scale else np.float32(0)
 
 
 def _bits(key: int, counter: int) -> int:
