@@ -66,7 +66,7 @@ class Options(method.Options):
         default=0.8,
         gt=0,
         le=1,
-        description="where bytes of training count: what a column of int8 (rounded by updates) has of one of float16",
+        description="where bytes of training count: what a column of int8 is worth of one of float16",
     )
     rows_for: RowsFor | None = Field(
         default=None,
