@@ -156,7 +156,7 @@ class Resprout(method.Method):
         if allowance.budget is None:
             return ["float16"]
         if allowance.budget.of == "training":
-            # more bits for as many bytes than few bits with the float16 weights that only training keeps
+            # fewer bits would need float16 weights besides, which only training keeps
             return ["float16", "int8"]
         return ["float16", *BITS, *([PLANES] if allowance.rotation_invariant else [])]
 
