@@ -72,7 +72,7 @@ def train(
     seed: int | None = None,
     out: str | os.PathLike[str] | None = None,
     observer: Observer | None = None,
-    recipe: bool = True,
+    recipe: bool | str | os.PathLike[str] = True,
     **sections: Section,
 ) -> Run:
     """The run that trains on `source`: a known data set, a path, or a frame (pandas, polars, pyarrow, list of tuples).
@@ -80,8 +80,8 @@ def train(
     `backbone` and `method` are names, or sections like `{"name": "lightgcn", "hops": 2}`; `sections` are the others of
     run.toml, such as `training={"learning_rate": 0.01}` or `data={"user_column": "who"}`. The folder `out` must be new;
     by default it lies in runs/ and is named after the settings. recipe: whether a known data set takes the settings
-    that were chosen for it and the backbone, where the caller gives none. Raises ResproutError for what is the caller's
-    to mend.
+    that were chosen for it and the backbone, where the caller gives none; or the path of a recipe of one's own. Raises
+    ResproutError for what is the caller's to mend.
     """
     named = {
         "data": {"source": os.fspath(source) if isinstance(source, str | os.PathLike) else "frame"},
@@ -91,7 +91,8 @@ def train(
         "training": {key: value for key, value in (("epochs", epochs), ("seed", seed)) if value is not None},
     }
     values = merged(named, sections)
-    settings = settings_of(with_recipe(values)[0] if recipe else values)
+    own = None if isinstance(recipe, bool) else Path(recipe)
+    settings = settings_of(with_recipe(values, own)[0] if recipe else values)
     dataset = None
     if not isinstance(source, str | os.PathLike):
         dataset = _read_frame(source, settings)

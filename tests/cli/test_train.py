@@ -211,3 +211,23 @@ def test_a_known_data_set_brings_its_recipe_unless_it_is_left_out(resprout, monk
     shown = resprout("train", "--data", "ml-1m", "--backbone", "mf", *more)
     assert "seen" in shown.stderr
     assert ("recipe ml-1m/mf" in shown.stderr) == says
+
+
+def test_a_recipe_of_ones_own_says_so_and_its_errors_name_it(resprout, books_csv, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("training.epochs = 2\n[methods.narrow.training]\nepochs = 1\n")
+    command = ("train", "--data", books_csv, "--method", "narrow", "--budget", "50%", "--recipe", file)
+    done = resprout(*command, "--out", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    assert f"settings: recipe {file}, where you gave none\n" in done.stderr
+    assert len(epochs_of(tmp_path / "run")) == 1
+    both = resprout(*command, "--no-recipe")
+    assert (both.exit_code, both.stderr) == (
+        2, "resprout: error: --recipe and --no-recipe exclude each other: leave one out\n"
+    )  # fmt: skip
+    file.write_text("training.epoch = 2\n")
+    wrong = resprout(*command, "--out", tmp_path / "other")
+    assert wrong.exit_code == 2
+    assert "training: unknown 'epoch'" in wrong.stderr
+    assert f"(in {file}, or in an option that wins over it)" in wrong.stderr
+    assert not (tmp_path / "other").exists()

@@ -58,6 +58,23 @@ axes = { "stages.packed.training.learning_rate" = [0.02, 0.3] }
     assert [run.settings.at("train", "packed").training.learning_rate for run in (one, other)] == [0.02, 0.3]
 
 
+def test_a_recipe_of_ones_own_holds_and_a_grid_can_have_another(study_file, tmp_path):
+    (tmp_path / "few.toml").write_text("training.patience = 2\n[methods.narrow.training]\npatience = 3\n")
+    (tmp_path / "many.toml").write_text("training.patience = 9\n")
+    grids = """
+[[grid]]
+axes = { "method.name" = ["random", "narrow"], "budget.limit" = ["50%"] }
+tried = { "training.learning_rate" = [0.1] }
+[[grid]]
+recipe = "many.toml"
+"""
+    file = study_file(grids, 'recipe = "few.toml"')
+    assert [run.settings.training.patience for run in read_study(file).runs] == [2, 3, 9]
+    (tmp_path / "few.toml").write_text("[methods.narow.training]\npatience = 3\n")
+    with pytest.raises(SettingsError, match=r"grid 1: recipe .*few.toml: methods: unknown 'narow' \(did you mean"):
+        read_study(file)
+
+
 TRIED = """
 [[grid]]
 set = { "budget.limit" = "50%" }
@@ -100,9 +117,9 @@ def test_part_of_what_is_tried(study_file):
         ("", "grid: field required"),
         (
             '[[grid]]\nsets = { "training.seed" = 1 }',
-            r", grid 1: unknown 'sets' \(did you mean 'set'\?\); valid are: axes, set, tried",
+            r", grid 1: unknown 'sets' \(did you mean 'set'\?\); valid are: axes, recipe, set, tried",
         ),
-        ("[[grid]]\n[bases]", r": unknown 'bases' \(did you mean 'base'\?\); valid are: base, grid, name, quick"),
+        ("[[grid]]\n[bases]", r": unknown 'bases' \(did you mean 'base'\?\); valid are: base, grid, name, quick, recipe"),
         ("[[grid]]\n[quick]\nseeds = 1", r", quick: unknown 'seeds'; valid are: axes, base"),
         ('[[grid]]\naxes = { "training.seed" = 1 }', r": grid 1 axes training\.seed: input should be a valid list"),
         ("[grid]\nset = 3", r": grid: input should be a valid list"),

@@ -1,9 +1,12 @@
 """Recipes: every file resolves for every method, and what the caller gives wins."""
 
+import re
+
 import pytest
 
 from resprout import catalog
 from resprout.data import KNOWN
+from resprout.errors import SettingsError
 from resprout.methods.method import Allowance, all_stages
 from resprout.training import recipes
 from resprout.training.recipes import recipe_names, with_recipe
@@ -71,6 +74,31 @@ def test_settings_of_stages_are_of_stages_that_there_are_and_the_caller_wins(mon
     more = merged(given, assignments(["training.learning_rate=0.3"]))
     chosen = resolve(with_recipe(more)[0]).at("train", "packed").training
     assert (chosen.learning_rate, chosen.decay) == (0.3, "linear")
+
+
+def test_a_recipe_of_ones_own_is_for_any_data_and_stands_in_place_of_a_bundled_one(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("training.epochs = 7\n[methods.dsl.training]\nlearning_rate = 0.3\n")
+    for data in ("ratings.csv", "ml-1m"):
+        given = assignments([f"data.source={data}", "method.name=dsl", "budget.limit=20%"])
+        values, name = with_recipe(given, file)
+        assert name == str(file)
+        assert values == merged(given, {"training": {"epochs": 7, "learning_rate": 0.3}, "stages": {}})
+        assert with_recipe(merged(given, {"training": {"epochs": 8}}), file)[0]["training"]["epochs"] == 8
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    ("epochs = 3", "unknown 'epochs'; valid are: backbone, "),
+    ("training = 3", "training = 3: expected a section of keys"),
+    ("methods.dls.training.epochs = 3", "methods: unknown 'dls' (did you mean 'dsl'?)"),
+    ("methods.dsl.epochs = 3", "methods.dsl: unknown 'epochs'"),
+    ("methods.dsl = 3", "methods: dsl = 3: expected a section of keys"),
+])  # fmt: skip
+def test_a_malformed_recipe_is_refused_by_its_name(tmp_path, content, message):
+    file = tmp_path / "mine.toml"
+    file.write_text(content)
+    with pytest.raises(SettingsError, match=re.escape(f"recipe {file}: {message}")):
+        with_recipe({}, file)
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 def fit_budget(
     data: Annotated[str, typer.Option(metavar="NAME_OR_PATH", help="A known data set, a file or a folder.")] = "demo",
     backbone: Annotated[str, typer.Option(help="The model: see `resprout methods`.")] = "mf",
-    method: Annotated[str, typer.Option(help="A method that takes a budget.")] = "dsl",
+    method: Annotated[str, typer.Option(help="A method that takes a budget.")] = "resprout",
     margin: Annotated[str, typer.Option(help="What may be lost of dense's validation metric.")] = "1%",
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each budget, with seeds 0, 1 and so on.")] = 1,
-    lowest: Annotated[float, typer.Option(help="The smallest share of the weights to try, in percent.")] = 2.0,
+    lowest: Annotated[float, typer.Option(help="The smallest budget to try, in percent.")] = 2.0,
     epochs: Annotated[int | None, typer.Option(help="Epochs at most, of each run.")] = None,
     jobs: Jobs = None,
     threads: Threads = None,
@@ -28,8 +28,11 @@ def fit_budget(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting of all runs.")
     ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Settings by method, in place of a known data set's.")
+    ] = None,
 ) -> None:
-    """Find the smallest share of the weights that is within a margin of dense quality; exit code 1 if there is none."""
+    """Find the smallest budget that is within a margin of dense quality; exit code 1 if there is none."""
     from resprout.cli.tables import figures, output
     from resprout.study.fit import Search, fit_budget
     from resprout.study.folder import StudyFolder
@@ -38,7 +41,7 @@ def fit_budget(
 
     named = {"data": {"source": data}, "backbone": {"name": backbone}, "method": {"name": method}}
     given = {} if epochs is None else {"training": {"epochs": epochs}}
-    search = Search(merged(named, given, assignments(set_ or [])), _share(margin), range(seeds), lowest)
+    search = Search(merged(named, given, assignments(set_ or [])), _share(margin), range(seeds), lowest, recipe=recipe)
     runs = [*search.planned(None), *search.planned(search.highest)]  # what is wrong with the settings is told first
     name = Path(data).name.partition(".")[0]
     folder = StudyFolder(out or Path("runs") / "studies" / f"fit-{name}-{backbone}-{method}")
@@ -62,9 +65,9 @@ def fit_budget(
         )
         for point in sorted(walked, key=lambda point: -point.share)
     ]
-    output().print(figures(None, ("weights", "validation, by seed", "lost against dense", "within"), rows))
+    output().print(figures(None, ("budget", "validation, by seed", "lost against dense", "within"), rows))
     if found is None:
-        typer.echo(f"not even all weights are within {margin} of dense: tune the method first", err=True)
+        typer.echo(f"not even 100 % is within {margin} of dense: tune the method first", err=True)
         raise typer.Exit(1)
     typer.echo(f"smallest budget within {margin} of dense: {found.share:g}%")
 

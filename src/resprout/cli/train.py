@@ -36,6 +36,10 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting, like training.learning_rate=0.01."),
     ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="Settings by method, in place of a known data set's; --config wins."),
+    ] = None,
     no_recipe: Annotated[
         bool, typer.Option("--no-recipe", help="Leave out the recipe that a known data set has for the backbone.")
     ] = False,
@@ -71,6 +75,7 @@ def train(
         "set": set_,
         "refit": refit,
         "final": final,
+        "recipe": recipe,
         "no-recipe": no_recipe,
     }
     given = {name: value for name, value in given.items() if value is not None and value is not False and value != []}
@@ -139,19 +144,22 @@ def _settings(given: dict[str, Any]) -> "Settings":
     for name, (section, key) in places.items():
         if name in given:
             named.setdefault(section, {})[key] = given[name]
+    if {"recipe", "no-recipe"} <= given.keys():
+        raise SettingsError("--recipe and --no-recipe exclude each other: leave one out")
     file = read_toml(given["config"]) if "config" in given else {}
     values = merged(file, named, assignments(given.get("set", [])))
     recipe = None
     if "no-recipe" not in given:
-        values, recipe = with_recipe(values)
+        values, recipe = with_recipe(values, given.get("recipe"))
     try:
         settings = settings_of(values)
     except SettingsError as error:
-        if "config" in given:
-            raise SettingsError(f"{error} (in {given['config']}, or in an option that wins over it)") from error
+        if files := [str(given[name]) for name in ("recipe", "config") if name in given]:
+            raise SettingsError(f"{error} (in {' or '.join(files)}, or in an option that wins over it)") from error
         raise
     if recipe is not None:
-        typer.echo(f"settings: recipe {recipe}, where you gave none (--no-recipe leaves it out)", err=True)
+        leave_out = "" if "recipe" in given else " (--no-recipe leaves it out)"
+        typer.echo(f"settings: recipe {recipe}, where you gave none{leave_out}", err=True)
     return settings
 
 

@@ -8,6 +8,7 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from resprout.api import settings_of
@@ -21,7 +22,7 @@ from resprout.training.settings import merged, nested
 
 @dataclass(frozen=True)
 class Point:
-    """A share of the weights, what was lost against dense there, and whether that is within the margin.
+    """A budget, what was lost against dense there, and whether that is within the margin.
 
     share: in percent; values: the validation metric of each seed; loss: mean of the relative losses, seed by seed;
     error: its standard error, 0 for one seed.
@@ -36,7 +37,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched: nested settings, the largest loss, seeds, bounds and how close they come (both in percent)."""
+    """What is searched: nested settings, the largest loss, seeds, bounds and how close they come (both in percent).
+
+    recipe: a file in place of the recipe that a known data set has.
+    """
 
     values: Mapping[str, Any]
     margin: float = 0.01
@@ -44,6 +48,7 @@ class Search:
     lowest: float = 2.0
     highest: float = 100.0
     ratio: float = 1.15
+    recipe: Path | None = None
 
     def planned(self, share: float | None) -> list[PlannedRun]:
         """The runs of a share, or of the dense table; SettingsError for settings without validation data."""
@@ -54,7 +59,7 @@ class Search:
                 key: value for key, value in self.values.items() if share is not None or key not in ("method", "budget")
             }
             values = merged(given, *(nested(key, value) for key, value in own.items()))
-            settings = settings_of(with_recipe(values)[0])
+            settings = settings_of(with_recipe(values, self.recipe)[0])
             if not settings.split.validation_share:
                 raise SettingsError("budgets are judged by validation data: split.validation_share is 0, raise it")
             runs.append(PlannedRun(run_key(settings), settings, own))

@@ -1,19 +1,22 @@
 """A study file: a grid over any settings, as a list of runs that are keyed by what they come to.
 
 name = "methods"                        # of the folder; the file's own if not given
+recipe = "mine.toml"                    # in place of the bundled ones, if given; beside this file, or a path from there
 [base.data]                             # sections as in run.toml, for all runs; recipes hold as in `train`
 source = "ml-1m"
 [[grid]]                                # one or more; each is every combination of its axes
 set = { "method.name" = "dsl" }
 axes = { "budget.limit" = ["50%", "10%"], "training.seed" = [0, 1, 2] }
 tried = { "training.learning_rate" = [0.01, 0.03] }  # of the first seed; what validation data choose stands for all
+recipe = "other.toml"                   # for this grid alone
 [quick]                                 # what --quick makes otherwise: base over base, axes in place of axes and tried
 base.training.epochs = 2
 axes = { "training.seed" = [0] }
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,7 @@ class Grid(BaseModel):
     set: dict[str, Any] = Field(default_factory=dict)
     axes: dict[str, list[Any]] = Field(default_factory=dict)
     tried: dict[str, list[Any]] = Field(default_factory=dict)
+    recipe: str | None = None
 
 
 class Quick(BaseModel):
@@ -57,6 +61,7 @@ class StudyFile(BaseModel):
 
     name: str = Field(pattern=r"^[\w.-]+$")
     base: dict[str, Any] = Field(default_factory=dict)
+    recipe: str | None = None
     grid: list[Grid] = Field(min_length=1)
     quick: Quick = Field(default_factory=Quick)
 
@@ -79,13 +84,15 @@ def read_study(path: Path, quick: bool = False) -> Study:
         axes, tried = (
             {key: other.get(key, values) for key, values in part.items()} for part in (grid.axes, grid.tried)
         )
+        recipe = grid.recipe or file.recipe
+        plan = partial(_planned, base, grid.set, path.parent / recipe if recipe else None)
         try:
             if tried:
-                own = list(_choices(base, grid.set, axes, tried))
+                own = list(_choices(plan, axes, tried))
                 choices += own
                 found = [trial for choice in own for trial in choice.trials]
             else:
-                found = [_planned(base, grid.set, point) for point in _points(axes)]
+                found = [plan(point) for point in _points(axes)]
         except SettingsError as error:
             raise SettingsError(f"study {path}, grid {number}: {error}") from error
         for run in found:
@@ -111,15 +118,17 @@ def _points(axes: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
         yield dict(zip(axes, values, strict=True))
 
 
-def _planned(base: Mapping[str, Any], common: Mapping[str, Any], point: Mapping[str, Any]) -> PlannedRun:
+def _planned(
+    base: Mapping[str, Any], common: Mapping[str, Any], recipe: Path | None, point: Mapping[str, Any]
+) -> PlannedRun:
     given = {**common, **point}
     values = merged(base, *(nested(key, value) for key, value in given.items()))
-    settings = settings_of(with_recipe(values)[0])
+    settings = settings_of(with_recipe(values, recipe)[0])
     return PlannedRun(run_key(settings), settings, given)
 
 
 def _choices(
-    base: Mapping[str, Any], common: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], tried: Mapping[str, Any]
+    plan: Callable[[dict[str, Any]], PlannedRun], axes: Mapping[str, Sequence[Any]], tried: Mapping[str, Any]
 ) -> Iterator[Choice]:
     """One for each combination of the axes but the seed, of whose values the first is that of the trials."""
     seeds = axes.get(SEED, ())
@@ -128,9 +137,9 @@ def _choices(
         chosen = {}
         trials = []
         for values in _points(tried):
-            trial = _planned(base, common, {**point, **own[0], **values, TEST: False})
+            trial = plan({**point, **own[0], **values, TEST: False})
             if not trial.settings.split.validation_share:
                 raise SettingsError("trials are judged by validation data: split.validation_share is 0")
             trials.append(trial)
-            chosen[trial.key] = [_planned(base, common, {**point, **seed, **values}) for seed in own]
+            chosen[trial.key] = [plan({**point, **seed, **values}) for seed in own]
         yield Choice(trials, chosen)

@@ -3,29 +3,61 @@
 They are for the loss that the backbone has by default, its paper's; those for another are in `BACKBONE-LOSS.toml`. A
 recipe has sections like any settings file, and `[methods.METHOD.SECTION]` for what a method needs otherwise: settings
 made for a dense table starve a sparse one. Methods that train both have `[methods.METHOD.stages.packed.SECTION]`.
+For other data, or in place of a bundled one, a file of this form can be given.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from resprout.training.settings import chosen_names, given, merged, read_toml
+from resprout import catalog
+from resprout.errors import SettingsError
+from resprout.training.settings import SECTIONS, chosen_names, given, merged, read_toml
 
 FOLDER = Path(__file__).parent.parent / "recipes"
 
 
-def with_recipe(values: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """The values over those of the recipe for their data set, backbone, loss and method, and its name; or as given."""
-    names, known = chosen_names(values), recipe_names()
+def with_recipe(values: Mapping[str, Any], file: Path | None = None) -> tuple[dict[str, Any], str | None]:
+    """The values over those of the recipe for their data set, backbone, loss and method, and its name; or as given.
+
+    file: a recipe that stands for all data sets and backbones. SettingsError where it is malformed.
+    """
+    if file is not None:
+        return _over(read_recipe(file), values), str(file)
+    known = recipe_names()
     source, loss = given(values, "data", "source"), given(values, "backbone", "loss")
-    name = f"{source}/{names['backbone']}"
+    name = f"{source}/{chosen_names(values)['backbone']}"
     if f"{name}-{loss}" in known:
         name = f"{name}-{loss}"
     if name not in known:
         return dict(values), None
-    content = read_toml(FOLDER / f"{name}.toml")
-    own = content.pop("methods", {}).get(names["method"], {})
-    return merged(content, {**own, "stages": _left_open(own.get("stages", {}), values)}, values), name
+    return _over(read_recipe(FOLDER / f"{name}.toml"), values), name
+
+
+def read_recipe(file: Path) -> dict[str, Any]:
+    """The content of a recipe; SettingsError that names the file for sections and methods that there are not."""
+    content = read_toml(file)
+    sections = _sections(f"recipe {file}", content, (*SECTIONS, "methods"))
+    for name, own in _sections(f"recipe {file}: methods", sections.get("methods", {}), catalog.method_names()).items():
+        _sections(f"recipe {file}: methods.{name}", own, SECTIONS)
+    return content
+
+
+def _sections(where: str, content: Mapping[str, Any], valid: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+    for name, own in content.items():
+        if name not in valid:
+            raise catalog.unknown(where, name, valid)
+        if not isinstance(own, Mapping):
+            raise SettingsError(f"{where}: {name} = {own!r}: expected a section of keys")
+    return content
+
+
+def _over(recipe: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values over those that a recipe has for their method, and these over those it has for all."""
+    common = {key: content for key, content in recipe.items() if key != "methods"}
+    method = chosen_names(merged(common, values))["method"]
+    own = recipe.get("methods", {}).get(method, {})
+    return merged(common, {**own, "stages": _left_open(own.get("stages", {}), values)}, values)
 
 
 def _left_open(stages: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

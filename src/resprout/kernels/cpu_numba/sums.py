@@ -70,11 +70,26 @@ def add_range(first: int, source: Rows, scale: float, out: F32) -> None:
 
 def even_parts(starts: I64) -> I64:
     """Row numbers that cut lists into parts of about the same cost; `starts` as in `Links`, from any offset on."""
-    rows = len(starts) - 1
-    count = max(1, min(rows, _PARTS_PER_THREAD * get_num_threads()))
-    cost = (starts - starts[0]) + _LINKS_A_ROW_COSTS * np.arange(rows + 1)
-    parts = np.searchsorted(cost, np.linspace(0, cost[-1], count + 1)).astype(np.int64)
-    parts[0], parts[-1] = 0, rows
+    return _cut(starts, max(1, min(len(starts) - 1, _PARTS_PER_THREAD * get_num_threads())))
+
+
+@njit(cache=True)
+def _cut(starts: I64, count: int) -> I64:
+    # looks each cut up: summing costs over all rows took up to 4 % of the time of a hop
+    rows = starts.size - 1
+    total = starts[rows] - starts[0] + _LINKS_A_ROW_COSTS * rows
+    parts = np.zeros(count + 1, np.int64)
+    for part in range(1, count):
+        wanted, above = total * part // count, rows
+        row = parts[part - 1]
+        while row < above:
+            middle = (row + above) // 2
+            if starts[middle] - starts[0] + _LINKS_A_ROW_COSTS * middle < wanted:
+                row = middle + 1
+            else:
+                above = middle
+        parts[part] = row
+    parts[count] = rows
     return parts
 
 
