@@ -9,7 +9,7 @@ import time
 import pytest
 from run_makers import what_came_out
 
-from resprout.errors import RunError
+from resprout.errors import DataError, RunError
 from resprout.study.claims import Claims
 from resprout.study.folder import StudyFolder
 from resprout.study.processes import Processes
@@ -69,6 +69,20 @@ def test_what_fails_is_reported_and_the_others_go_on(study_file, tmp_path):
     (failure,) = progress.failed
     assert failure.run is study.runs[0]
     assert failure.message.startswith("resprout: error: budget 100B is too small: the index of 70 rows")
+
+
+def test_data_that_cannot_be_had_end_a_study_before_its_first_run(study_file, data_file, tmp_path):
+    data, file = tmp_path / "mine.csv", study_file("[[grid]]")
+    file.write_text(file.read_text().replace(str(data_file), str(data)))
+    folder = StudyFolder(tmp_path / "out")
+    with pytest.raises(DataError, match=r"mine\.csv' is neither a known data set nor an existing path"):
+        run(file, folder)
+    assert not [path for path in folder.path.iterdir() if path.is_dir()]
+    data.write_bytes(data_file.read_bytes())
+    assert len(run(file, folder)[1].seconds) == 1
+    data.unlink()  # and once its runs have ended, it needs none
+    _, again = run(file, folder)
+    assert (len(again.done), again.seconds) == (1, {})
 
 
 def test_an_interrupted_study_equals_an_undisturbed_one(study_file, tmp_path):

@@ -119,7 +119,10 @@ def test_part_of_what_is_tried(study_file):
             '[[grid]]\nsets = { "training.seed" = 1 }',
             r", grid 1: unknown 'sets' \(did you mean 'set'\?\); valid are: axes, recipe, set, tried",
         ),
-        ("[[grid]]\n[bases]", r": unknown 'bases' \(did you mean 'base'\?\); valid are: base, grid, name, quick, recipe"),
+        (
+            "[[grid]]\n[bases]",
+            r": unknown 'bases' \(did you mean 'base'\?\); valid are: base, grid, name, quick, recipe",
+        ),
         ("[[grid]]\n[quick]\nseeds = 1", r", quick: unknown 'seeds'; valid are: axes, base"),
         ('[[grid]]\naxes = { "training.seed" = 1 }', r": grid 1 axes training\.seed: input should be a valid list"),
         ("[grid]\nset = 3", r": grid: input should be a valid list"),

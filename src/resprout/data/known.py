@@ -221,6 +221,14 @@ def load(source: DataSettings | str | Path, *, progress: Callable[[int, int | No
     return _checked(replace(read(_folder_of(known, progress)), name=known.name), known)
 
 
+def ensure(settings: DataSettings) -> None:
+    """Sees to it that there is something to read, which for a known set may be a download; DataError if not."""
+    if settings.source not in KNOWN:
+        _existing(settings)
+    elif settings.source != "demo":
+        _folder_of(KNOWN[settings.source], None)
+
+
 def cache_folder() -> Path:
     """The folder that downloads go to: $RESPROUT_CACHE, else the platform's folder for caches."""
     given = os.environ.get(CACHE_VARIABLE)
@@ -248,6 +256,10 @@ def _folder_of(known: KnownSet, progress: Callable[[int, int | None], None] | No
 
 
 def _load_path(settings: DataSettings) -> Dataset:
+    return read(_existing(settings), settings.format, settings.columns, id_type=settings.id_type)
+
+
+def _existing(settings: DataSettings) -> Path:
     path = Path(settings.source).expanduser()
     if not path.exists():
         close = difflib.get_close_matches(settings.source, KNOWN, n=3, cutoff=0.5)
@@ -256,7 +268,7 @@ def _load_path(settings: DataSettings) -> Dataset:
             f"{settings.source!r} is neither a known data set nor an existing path; {hint}"
             f"known sets: {', '.join(KNOWN)}"
         )
-    return read(path, settings.format, settings.columns, id_type=settings.id_type)
+    return path
 
 
 def _checked(dataset: Dataset, known: KnownSet) -> Dataset:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from resprout.data import ensure
 from resprout.study.claims import Claims
 from resprout.study.folder import StudyFolder
 from resprout.study.planned import PlannedRun, Study
@@ -57,7 +58,7 @@ def run_study(study: Study, folder: StudyFolder, workers: Workers, told: Callabl
 
     A run that fails is reported at the end, and the others go on. What comes of a choice is trained as soon as all its
     trials are over. What another process trains in the same folder is left to it, and waited for. On Ctrl-C all that
-    run are stopped, and KeyboardInterrupt is raised.
+    run are stopped, and KeyboardInterrupt is raised. DataError before the first run if the data of any cannot be had.
     """
     progress, undecided, claims = Progress(workers.jobs), list(study.choices), Claims(folder.path)
 
@@ -89,6 +90,8 @@ def run_study(study: Study, folder: StudyFolder, workers: Workers, told: Callabl
 
     plan(study.runs)
     decide()
+    for settings in {run.settings.data.source: run.settings.data for run in progress.waiting}.values():
+        ensure(settings)
     begun: dict[str, float] = {}
     try:
         while progress.waiting or progress.running:
