@@ -4,11 +4,10 @@ import resprout
 
 run = resprout.train(
     "demo",
-    backbone={"name": "lightgcn", "hops": 2, "l2": 1e-2},
-    method={"name": "dsl", "regrow_every": 10},
+    backbone={"name": "lightgcn", "hops": 2},
     budget="20%",
     epochs=20,
-    training={"batch_size": 4096, "learning_rate": 0.1, "evaluate_every": 5},
+    training={"evaluate_every": 5},
     out="runs/quickstart",
 )
 print(run)

@@ -133,6 +133,7 @@ def test_moves_of_slots_and_a_record_of_where_they_ever_were(resprout, trained, 
 
 def test_where_slots_are_is_told_of_all_seeds(resprout, books_csv, tmp_path):
     small = ("--backbone", "mf", "--method", "dsl", "--budget", "30%", "--epochs", "4", "--set", "backbone.width=8")
+    small += ("--set", "training.learning_rate=0.01", "--set", "backbone.l2=1e-4")
     runs, held, correlations = [tmp_path / f"{seed}" for seed in (0, 1, 2)], [], []
     for seed, run in enumerate(runs):
         options = ("--set", "method.regrow_every=2", "--seed", seed, "--out", run)

@@ -62,6 +62,8 @@ class Backbone(ABC):
     """One line for listings."""
     training: ClassVar[Mapping[str, Any]] = {}
     """Defaults of the section `training` that suit it better than the common ones."""
+    stages: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
+    """Defaults of single stages, by name and section, where a setting is not given for all of them."""
     folds_in: ClassVar[bool] = False
     """Whether it can rank users that training has not seen, from their histories, whatever its form."""
     rotation_invariant: ClassVar[bool] = False

@@ -24,6 +24,7 @@ from resprout.tables.table import Table
 class Options(losses.Options):
     """Options of `lightgcn`."""
 
+    l2: float = Field(default=1e-3, ge=0, description="weight of 1/2 |rows of the batch, as stored|^2 / batch size")
     hops: int = Field(default=3, ge=0, le=16, description="graph smoothings, the layers of the paper")
 
 
@@ -36,6 +37,9 @@ class LightGCN(backbone.Backbone):
 
     Options = Options
     summary = "one table, smoothed over the graph of users and items"
+    training: ClassVar[Mapping[str, Any]] = losses.TRAINING
+    # rows that others are averages of have to be longer to tell those apart
+    stages: ClassVar[Mapping[str, Any]] = {"items": {"backbone": {"l2": 1e-4}}, "users": {"backbone": {"l2": 3e-4}}}
     rotation_invariant = True
     sparse_operands = 1
     between: ClassVar[type[Between]] = InBfloat16

@@ -1,5 +1,6 @@
 """Losses shared by backbones whose score is a product of two vectors."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,8 @@ from resprout.backbones import backbone
 from resprout.data.batches import Draw
 from resprout.data.negatives import draw_negatives, draw_shared
 
+TRAINING: Mapping[str, Any] = {"batch_size": 8192, "sampling": "user", "learning_rate": 5e-2}
+"""Defaults of the section `training` that suit BPR, on sets of 10,000 to a million interactions (decision 0018)."""
 _EPSILON = 1e-8
 
 

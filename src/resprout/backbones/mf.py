@@ -1,7 +1,11 @@
 """Matrix factorisation, trained with BPR (Rendle et al., UAI 2009) unless asked otherwise: the plain baseline."""
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 import numpy as np
 import torch
+from pydantic import Field
 
 from resprout.backbones import losses
 from resprout.backbones.losses import half_squares, ranking_loss
@@ -10,11 +14,18 @@ from resprout.data.batches import Batches, Sampling, TripletBatches, Triplets
 from resprout.tables import autograd
 
 
+class Options(losses.Options):
+    """Options of `mf`."""
+
+    l2: float = Field(default=1e-2, ge=0, description="weight of 1/2 |rows of the batch, as stored|^2 / batch size")
+
+
 class MF(TwoTables):
     """Score = product of a user's and an item's row."""
 
-    Options = losses.Options
+    Options = Options
     summary = "matrix factorisation with BPR, the plain baseline"
+    training: ClassVar[Mapping[str, Any]] = losses.TRAINING
 
     def batches(self, batch_size: int, seed: int, sampling: Sampling) -> Batches:
         """See `Backbone.batches`."""

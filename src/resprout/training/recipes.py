@@ -12,7 +12,7 @@ from typing import Any
 
 from resprout import catalog
 from resprout.errors import SettingsError
-from resprout.training.settings import SECTIONS, chosen_names, given, merged, read_toml
+from resprout.training.settings import SECTIONS, chosen_names, given, left_open, merged, read_toml
 
 FOLDER = Path(__file__).parent.parent / "recipes"
 
@@ -57,18 +57,8 @@ def _over(recipe: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any
     common = {key: content for key, content in recipe.items() if key != "methods"}
     method = chosen_names(merged(common, values))["method"]
     own = recipe.get("methods", {}).get(method, {})
-    return merged(common, {**own, "stages": _left_open(own.get("stages", {}), values)}, values)
-
-
-def _left_open(stages: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a recipe has for stages, without keys that are given for all of them: those who give them mean it."""
-    return {
-        name: {
-            section: {key: value for key, value in content.items() if key not in values.get(section, {})}
-            for section, content in sections.items()
-        }
-        for name, sections in stages.items()
-    }
+    stages = {name: left_open(content, values) for name, content in own.get("stages", {}).items()}
+    return merged(common, {**own, "stages": stages}, values)
 
 
 def recipe_names() -> list[str]:

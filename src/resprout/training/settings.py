@@ -49,7 +49,7 @@ class TrainingSettings(BaseModel):
     epsilon: float = Field(default=1e-8, gt=0, description="Adam's guard against division by zero")
     evaluate_every: int = Field(default=1, ge=1, description="epochs between two evaluations on validation data")
     patience: int = Field(
-        default=10, ge=0, description="evaluations without improvement before training stops; 0: never stop"
+        default=20, ge=0, description="evaluations without improvement before training stops; 0: never stop"
     )
     monitor: str = Field(
         default="recall@20", pattern="^[a-z_]+@[1-9][0-9]*$", description="validation metric that chooses"
@@ -145,7 +145,7 @@ def resolve(values: Mapping[str, Any]) -> Settings:
     named = {section: {k: v for k, v in values.get(section, {}).items() if k != "name"} for section in _NAMED}
     backbone_class = catalog.load_backbone(names["backbone"])
     backbone_options = backbone_class.Options
-    method_options = catalog.load_method(names["method"]).Options
+    method_class = catalog.load_method(names["method"])
     budget = _validated("budget", _BudgetSection, values.get("budget", {}))
     settings = Settings(
         data=_validated("data", DataSettings, values.get("data", {})),
@@ -156,14 +156,26 @@ def resolve(values: Mapping[str, Any]) -> Settings:
         backbone_name=names["backbone"],
         backbone=_validated("backbone", backbone_options, named["backbone"], names["backbone"]),
         method_name=names["method"],
-        method=_validated("method", method_options, named["method"], names["method"]),
+        method=_validated("method", method_class.Options, named["method"], names["method"]),
         budget=None if budget.limit is None else Budget.parse(budget.limit, budget.of),
-        stages=values.get("stages", {}),
+        stages=merged(_stages_by_default(backbone_class, method_class, values), values.get("stages", {})),
     )
     _check_monitor(settings)
     for name in settings.stages:
         _check_stage(settings, name)
     return settings
+
+
+def _stages_by_default(
+    backbone_class: type[backbone.Backbone], method_class: type[method.Method], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the backbone has for stages that the method may have, as far as values leave it open."""
+    stages = {
+        name: {section: content for section, content in left_open(sections, values).items() if content}
+        for name, sections in backbone_class.stages.items()
+        if name in method_class.stages_at_some_budgets
+    }
+    return {name: sections for name, sections in stages.items() if sections}
 
 
 def chosen_names(values: Mapping[str, Any]) -> dict[str, str]:
@@ -180,6 +192,14 @@ def given(values: Mapping[str, Any], section: str, key: str, default: Any = None
     """What nested values, checked or not, have as `section.key`; the default if nothing."""
     content = values.get(section)
     return content.get(key, default) if isinstance(content, Mapping) else default
+
+
+def left_open(stage: Mapping[str, Mapping[str, Any]], values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a stage has of its own, without keys that are given for all stages: those who give them mean it."""
+    return {
+        section: {key: value for key, value in content.items() if key not in values.get(section, {})}
+        for section, content in stage.items()
+    }
 
 
 def read_toml(path: Path) -> dict[str, Any]:
