@@ -28,7 +28,7 @@ def test_a_grid_is_every_combination_and_no_run_is_there_twice(study_file):
 
 
 def test_keys_depend_on_what_settings_come_to_alone(study_file):
-    written = read_study(study_file('[[grid]]\nset = { "training.epochs" = 3, "training.patience" = 10 }'))
+    written = read_study(study_file('[[grid]]\nset = { "training.epochs" = 3, "training.patience" = 20 }'))
     assert written.runs[0].key == read_study(study_file("[[grid]]")).runs[0].key
     other = read_study(study_file('[[grid]]\nset = { "training.patience" = 11 }'))
     assert written.runs[0].key != other.runs[0].key
