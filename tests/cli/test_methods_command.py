@@ -1,3 +1,5 @@
+import re
+
 from resprout import catalog
 
 
@@ -18,7 +20,13 @@ def test_options_of_one(resprout):
     shown = resprout("methods", "dsl").stdout
     assert "method.regrow_every" in shown
     assert "2000" in shown
-    assert "backbone.hops" in resprout("methods", "lightgcn").stdout
+    its = resprout("methods", "lightgcn").stdout
+    assert "backbone.hops" in its
+    for default in (
+        r"training\.batch_size +8192",
+        r"stages\.items\.backbone\.l2 +0\.0001 +where items alone have rows",
+    ):
+        assert re.search(default, its)
     assert "training.patience" in resprout("methods", "training").stdout
     assert resprout("methods", "dense").stdout == "dense has no options\n"
 

@@ -93,6 +93,8 @@ def test_a_recipe_of_ones_own_is_for_any_data_and_stands_in_place_of_a_bundled_o
     ("methods.dls.training.epochs = 3", "methods: unknown 'dls' (did you mean 'dsl'?)"),
     ("methods.dsl.epochs = 3", "methods.dsl: unknown 'epochs'"),
     ("methods.dsl = 3", "methods: dsl = 3: expected a section of keys"),
+    ("methods.dsl.stages.packed = 3", "methods.dsl.stages: packed = 3: expected a section of keys"),
+    ("methods.dsl.stages.packed.training = 3", "methods.dsl.stages.packed: training = 3: expected a section of keys"),
 ])  # fmt: skip
 def test_a_malformed_recipe_is_refused_by_its_name(tmp_path, content, message):
     file = tmp_path / "mine.toml"

@@ -14,7 +14,7 @@ from resprout.data.batches import Draw
 from resprout.data.negatives import draw_negatives, draw_shared
 
 TRAINING: Mapping[str, Any] = {"batch_size": 8192, "sampling": "user", "learning_rate": 5e-2}
-"""Defaults of the section `training` that suit BPR, on sets of 10,000 to a million interactions (decision 0018)."""
+"""Defaults of the section `training` that suit BPR, on sets of 10,000 to 700,000 interactions (decision 0018)."""
 _EPSILON = 1e-8
 
 

@@ -31,10 +31,27 @@ def methods(
     rows = [
         (f"{section}.{key}", str(field.default), field.description or "") for key, field in found.model_fields.items()
     ]
+    if section == "backbone":
+        rows += _of_its_own(name)
     if rows:
         output().print(figures(f"options of {name} (--set KEY=VALUE)", ("key", "default", "meaning"), rows, 3))
     else:
         typer.echo(f"{name} has no options")
+
+
+def _of_its_own(backbone: str) -> list[tuple[str, str, str]]:
+    """Where a backbone has other defaults than there are for all, of sections and of single stages."""
+    from resprout import catalog
+
+    chosen = catalog.load_backbone(backbone)
+    rows = [
+        (f"training.{key}", str(value), "see `resprout methods training`") for key, value in chosen.training.items()
+    ]
+    for stage, sections in chosen.stages.items():
+        for section, content in sections.items():
+            told = f"where {stage} alone have rows, unless {section} has it for all"
+            rows += [(f"stages.{stage}.{section}.{key}", str(value), told) for key, value in content.items()]
+    return rows
 
 
 def _find(name: str) -> "tuple[str, type[BaseModel]]":

@@ -39,13 +39,17 @@ def read_recipe(file: Path) -> dict[str, Any]:
     content = read_toml(file)
     sections = _sections(f"recipe {file}", content, (*SECTIONS, "methods"))
     for name, own in _sections(f"recipe {file}: methods", sections.get("methods", {}), catalog.method_names()).items():
-        _sections(f"recipe {file}: methods.{name}", own, SECTIONS)
+        of_stages = _sections(f"recipe {file}: methods.{name}", own, SECTIONS).get("stages", {})
+        for stage, its in _sections(f"recipe {file}: methods.{name}.stages", of_stages).items():
+            _sections(f"recipe {file}: methods.{name}.stages.{stage}", its)
     return content
 
 
-def _sections(where: str, content: Mapping[str, Any], valid: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+def _sections(
+    where: str, content: Mapping[str, Any], valid: Sequence[str] | None = None
+) -> Mapping[str, Mapping[str, Any]]:
     for name, own in content.items():
-        if name not in valid:
+        if valid is not None and name not in valid:
             raise catalog.unknown(where, name, valid)
         if not isinstance(own, Mapping):
             raise SettingsError(f"{where}: {name} = {own!r}: expected a section of keys")

@@ -197,7 +197,7 @@ def given(values: Mapping[str, Any], section: str, key: str, default: Any = None
 def left_open(stage: Mapping[str, Mapping[str, Any]], values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """What a stage has of its own, without keys that are given for all stages: those who give them mean it."""
     return {
-        section: {key: value for key, value in content.items() if key not in values.get(section, {})}
+        section: {key: value for key, value in content.items() if given(values, section, key) is None}
         for section, content in stage.items()
     }
 
