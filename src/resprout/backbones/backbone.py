@@ -36,10 +36,15 @@ class Options(BaseModel):
     start_scale: float = Field(default=0.1, gt=0, description="its deviation, its bound, or a factor to Xavier's bound")
 
 
+def l2_field(default: float) -> Any:
+    """The option `l2`, whose default suits one backbone or another."""
+    return Field(default=default, ge=0, description="weight of 1/2 |rows of the batch, as stored|^2 / batch size")
+
+
 class L2Options(Options):
     """Options of a backbone whose loss has an L2 term."""
 
-    l2: float = Field(default=1e-4, ge=0, description="weight of 1/2 |rows of the batch, as stored|^2 / batch size")
+    l2: float = l2_field(1e-4)
     l2_end: float | None = Field(
         default=None, ge=0, description="that weight at the end of training, reached along a cosine; l2 if not given"
     )

@@ -24,7 +24,7 @@ from resprout.tables.table import Table
 class Options(losses.Options):
     """Options of `lightgcn`."""
 
-    l2: float = Field(default=1e-3, ge=0, description="weight of 1/2 |rows of the batch, as stored|^2 / batch size")
+    l2: float = backbone.l2_field(1e-3)
     hops: int = Field(default=3, ge=0, le=16, description="graph smoothings, the layers of the paper")
 
 

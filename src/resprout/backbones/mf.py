@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from resprout.backbones import losses
+from resprout.backbones.backbone import l2_field
 from resprout.backbones.losses import half_squares, ranking_loss
 from resprout.backbones.two_tables import TwoTables
 from resprout.data.batches import Batches, Sampling, TripletBatches, Triplets
@@ -17,7 +17,7 @@ from resprout.tables import autograd
 class Options(losses.Options):
     """Options of `mf`."""
 
-    l2: float = Field(default=1e-2, ge=0, description="weight of 1/2 |rows of the batch, as stored|^2 / batch size")
+    l2: float = l2_field(1e-2)
 
 
 class MF(TwoTables):

@@ -27,7 +27,7 @@ from resprout.tables.table import Table
 class Options(backbone.L2Options):
     """Options of `neumf`."""
 
-    l2: float = Field(default=0.0, ge=0, description="weight of 1/2 |rows of the batch, as stored|^2 / batch size")
+    l2: float = backbone.l2_field(0.0)
     deep_width: int | None = Field(
         default=None, ge=1, le=1024, description="columns of the network's tables; width if not given"
     )

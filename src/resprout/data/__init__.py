@@ -4,7 +4,7 @@ from resprout.data.filters import FilterSettings, apply
 from resprout.data.histories import Histories
 from resprout.data.idmap import IdMap
 from resprout.data.interactions import Dataset, Interactions
-from resprout.data.known import KNOWN, ensure, load
+from resprout.data.known import KNOWN, ensure_files, load
 from resprout.data.readers import read
 from resprout.data.settings import DataSettings
 from resprout.data.split import Split, SplitSettings, split
@@ -16,7 +16,7 @@ __all__ = [
     "Histories",
     "DataSettings",
     "KNOWN",
-    "ensure",
+    "ensure_files",
     "load",
     "read",
     "FilterSettings",

@@ -221,7 +221,7 @@ def load(source: DataSettings | str | Path, *, progress: Callable[[int, int | No
     return _checked(replace(read(_folder_of(known, progress)), name=known.name), known)
 
 
-def ensure(settings: DataSettings) -> None:
+def ensure_files(settings: DataSettings) -> None:
     """Sees to it that there is something to read, which for a known set may be a download; DataError if not."""
     if settings.source not in KNOWN:
         _existing(settings)

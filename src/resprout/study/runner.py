@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from resprout.data import ensure
+from resprout.data import ensure_files
 from resprout.study.claims import Claims
 from resprout.study.folder import StudyFolder
 from resprout.study.planned import PlannedRun, Study
@@ -91,7 +91,7 @@ def run_study(study: Study, folder: StudyFolder, workers: Workers, told: Callabl
     plan(study.runs)
     decide()
     for settings in {run.settings.data.source: run.settings.data for run in progress.waiting}.values():
-        ensure(settings)
+        ensure_files(settings)
     begun: dict[str, float] = {}
     try:
         while progress.waiting or progress.running:
