@@ -200,6 +200,7 @@ def logistic(scores, batch, model):
 def weighted(scores, batch, model):
     degrees = [torch.from_numpy(lists.counts) for lists in (model.histories, model.histories.transposed())]
     beta = (torch.sqrt(degrees[0] + 1) / degrees[0])[:, None] / torch.sqrt(degrees[1] + 1)
+    scores = scores + model.offset
     positive, options = (batch.users, batch.positives), model.options
     weights = options.constant_positive + options.graph_positive * beta[positive]
     loss = (weights * softplus(-scores[positive])).sum()
@@ -344,6 +345,22 @@ def test_a_checkerboard_is_learnt_with_losses_of_cosines(name, storage, loss):
     model = make(name, seen, storage, l2=0.01, item_weight=0.0, **options)
     steps(model, 300)
     assert evaluate(model.scorer(), held_out, seen, (5,))["recall_capped@5"] > 0.95
+
+
+def test_no_other_constant_score_fits_the_weighted_loss_of_all_pairs_better():
+    seen, _ = checkerboard()
+    model = make("ultragcn", seen)
+    users = np.repeat(np.arange(40, dtype=np.int32), seen.counts)
+    all_items = np.tile(np.arange(30, dtype=np.int32), (len(users), 1))
+    everything = Triplets(users, seen.items, all_items)
+
+    def loss(shift):
+        return weighted(torch.full((40, 30), shift, dtype=torch.float64), everything, model).item()
+
+    assert model.offset > 0.1  # negatives have half the weight of positives here
+    assert loss(0) < min(loss(-0.01), loss(0.01))
+    for options in ({"log_odds": False}, {"loss": "bpr"}, {"constant_positive": 0.0, "graph_positive": 0.0}):
+        assert make("ultragcn", seen, **options).offset == 0
 
 
 def test_negatives_of_each_positive_give_the_loss_of_shared_ones(storage):

@@ -1,5 +1,6 @@
 """UltraGCN (Mao et al., CIKM 2021): the limit of graph smoothing as weights in the loss, without any smoothing."""
 
+import math
 from collections.abc import Mapping
 from functools import cached_property, partial
 from typing import Any, ClassVar
@@ -35,6 +36,9 @@ class Options(losses.Options):
     graph_positive: float = Field(default=1.0, ge=0, description="w2: weight of a positive by its place in the graph")
     constant_negative: float = Field(default=1e-6, ge=0, description="w3: weight of every negative")
     graph_negative: float = Field(default=1.0, ge=0, description="w4: weight of a negative by its place in the graph")
+    log_odds: bool = Field(
+        default=True, description="the loss adds to every score the constant that fits best, which rows learn else"
+    )
     l2: float = Field(default=1e-4, ge=0, description="weight of 1/2 |all tables|^2 in the loss of a batch (gamma)")
     item_weight: float = Field(
         default=5e-4, ge=0, description="weight of the loss over neighbours of positive items (lambda)"
@@ -47,7 +51,7 @@ class UltraGCN(TwoTables):
 
     Loss of a batch, a sum as in the authors' code: `(w1 + w2 b_ui) softplus(-s+)` for positives, `negative_weight`
     times the mean of `(w3 + w4 b_uj) softplus(s-)` over negatives; `b_ui = sqrt(d_u + 1) / d_u / sqrt(d_i + 1)`
-    (eq. 10).
+    (eq. 10). s is the product plus `offset`, or without `log_odds` the product alone, as in the paper.
     """
 
     Options = Options
@@ -65,6 +69,24 @@ class UltraGCN(TwoTables):
     def near(self) -> ItemNeighbours | None:
         """Neighbours of items, if they are in the loss; made when first trained with, for ranking needs none."""
         return item_neighbours(self.histories, self.options.neighbours) if self.options.item_weight else None
+
+    @cached_property
+    def offset(self) -> float:
+        """What fits the weighted loss best as the score of all pairs: the log odds of positives and negatives.
+
+        Else rows learn it first, in a plateau at the ranking of popularity, and two without a slot in common cannot.
+        """
+        options, counts = self.options, self.histories.counts
+        if options.loss != "weighted" or not options.log_odds:
+            return 0.0
+        of_users = np.repeat(self.user_factor.numpy().astype(np.float64), counts)  # once for each of their positives
+        of_items = self.item_factor.numpy().astype(np.float64)
+        of_positives = (of_users * of_items[self.histories.items]).mean()
+        positive = options.constant_positive + options.graph_positive * of_positives
+        negative = options.constant_negative + options.graph_negative * of_users.mean() * of_items.mean()
+        if positive == 0 or negative == 0:  # weights of 0 leave nothing to fit
+            return 0.0
+        return math.log(positive / (options.negative_weight * negative))
 
     def batches(self, batch_size: int, seed: int, sampling: Sampling) -> Batches:
         """See `Backbone.batches`: negatives `[n]` or `[batch, n]`, drawn from all items, positives not excluded."""
@@ -87,7 +109,7 @@ class UltraGCN(TwoTables):
         if self.near is not None:
             items, weights = self.near.items[batch.positives], torch.from_numpy(self.near.weights[batch.positives])
             scores = autograd.sampled_scores(self.tables["item"], users, items)
-            loss = loss + self.options.item_weight * (weights * functional.softplus(-scores)).sum()
+            loss = loss + self.options.item_weight * (weights * functional.softplus(-scores - self.offset)).sum()
         if l2 := self.options.l2_at(self.done):
             for table in self.tables.values():
                 loss = loss + l2 * autograd.half_squares(table)
@@ -108,7 +130,7 @@ class UltraGCN(TwoTables):
         return int(3 * batch_size * made) * self.tables["item"].shape.width
 
     def _weighted(self, batch: Triplets, users: torch.Tensor) -> torch.Tensor:
-        options, item, drawn = self.options, self.tables["item"], batch.negatives
+        options, item, drawn, offset = self.options, self.tables["item"], batch.negatives, torch.tensor(self.offset)
         of_users, of_items, of_drawn = (
             factor[torch.from_numpy(rows)]
             for factor, rows in (
@@ -118,12 +140,12 @@ class UltraGCN(TwoTables):
         weights = options.constant_positive + options.graph_positive * (of_users * of_items)
         scores = autograd.sampled_scores(item, users, batch.positives[:, None])[:, 0]
         if drawn.ndim == 1:
-            losses = functional.softplus(users @ autograd.rows(item, drawn).T)
+            losses = functional.softplus(torch.addmm(offset, users, autograd.rows(item, drawn).T))
             by_graph = of_users @ (losses @ of_drawn)  # without a matrix of weights beside that of losses
         else:
-            losses = functional.softplus(autograd.sampled_scores(item, users, drawn))
+            losses = functional.softplus(autograd.sampled_scores(item, users, drawn) + offset)
             by_graph = of_users @ (losses * of_drawn).sum(1)
         of_negatives = options.constant_negative * losses.sum() + options.graph_negative * by_graph
-        of_positives = (weights * functional.softplus(-scores)).sum()
+        of_positives = (weights * functional.softplus(-scores - offset)).sum()
         loss: torch.Tensor = of_positives + options.negative_weight / drawn.shape[-1] * of_negatives
         return loss
