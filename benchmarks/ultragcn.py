@@ -71,7 +71,7 @@ def write_inputs(folder: Path, dense: UltraGCN, batch: Triplets) -> None:
         "item_factor": dense.item_factor.numpy(),
         "near_items": near.items,
         "near_weights": near.weights,
-        "weights": np.array([*graph, options.negative_weight, options.item_weight, options.l2]),
+        "weights": np.array([*graph, options.negative_weight, options.item_weight, options.l2, dense.offset]),
     }
     save_arrays(folder, arrays)
 

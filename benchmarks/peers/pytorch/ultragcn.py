@@ -3,8 +3,8 @@
     python ultragcn.py FOLDER THREADS
 
 FOLDER holds {users,items}.npy (tables), batch_{users,positives,negatives}.npy, {user,item}_factor.npy,
-near_{items,weights}.npy and weights.npy: w1 to w4, negative weight, lambda, gamma. Request `step` does one step and
-answers with its seconds and loss. Rows are gathered, their products summed, whole tables decayed; Adam.
+near_{items,weights}.npy and weights.npy: w1 to w4, negative weight, lambda, gamma, offset of scores. Request `step`
+does one step and answers with its seconds and loss. Rows are gathered, their products summed, whole tables decayed; Adam.
 """
 
 import sys
@@ -28,7 +28,7 @@ adam = torch.optim.Adam([of_users, of_items], lr=1e-3)
 users, positives, negatives = (load(f"batch_{name}").long() for name in ("users", "positives", "negatives"))
 user_factor, item_factor = load("user_factor"), load("item_factor")
 near_items, near_weights = load("near_items").long(), load("near_weights")
-w1, w2, w3, w4, negative_weight, item_weight, l2 = load("weights").tolist()
+w1, w2, w3, w4, negative_weight, item_weight, l2, offset = load("weights").tolist()
 
 
 def step() -> float:
@@ -38,9 +38,9 @@ def step() -> float:
     of_near = (user_rows[:, None] * of_items[near_items[positives]]).sum(-1)
     positive_weights = w1 + w2 * user_factor[users] * item_factor[positives]
     negative_weights = w3 + w4 * user_factor[users][:, None] * item_factor[negatives]
-    loss = (positive_weights * softplus(-of_positives)).sum()
-    loss = loss + negative_weight * (negative_weights * softplus(of_negatives)).mean(1).sum()
-    loss = loss + item_weight * (near_weights[positives] * softplus(-of_near)).sum()
+    loss = (positive_weights * softplus(-of_positives - offset)).sum()
+    loss = loss + negative_weight * (negative_weights * softplus(of_negatives + offset)).mean(1).sum()
+    loss = loss + item_weight * (near_weights[positives] * softplus(-of_near - offset)).sum()
     loss = loss + l2 / 2 * (of_users.square().sum() + of_items.square().sum())
     adam.zero_grad()
     loss.backward()
