@@ -4,7 +4,8 @@
 
 FOLDER holds {users,items}.npy (tables), batch_{users,positives,negatives}.npy, {user,item}_factor.npy,
 near_{items,weights}.npy and weights.npy: w1 to w4, negative weight, lambda, gamma, offset of scores. Request `step`
-does one step and answers with its seconds and loss. Rows are gathered, their products summed, whole tables decayed; Adam.
+does one step and answers with its seconds and loss. Rows are gathered, their products summed, whole tables decayed;
+Adam.
 """
 
 import sys
