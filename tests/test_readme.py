@@ -36,12 +36,6 @@ def test_the_python_example_is_the_file_in_examples():
     assert example.strip() in (ROOT / "examples" / "quickstart.py").read_text("utf-8")
 
 
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        if "://" not in target:
-            assert (ROOT / target).exists(), target
-
-
 def test_its_tables_are_the_catalog():
     from resprout import catalog
 

@@ -1,7 +1,10 @@
-"""Settings that nobody gave."""
+"""Settings that nobody gave, and sections that are none."""
+
+import re
 
 import pytest
 
+from resprout.errors import SettingsError
 from resprout.training.settings import assignments, resolve
 
 
@@ -22,3 +25,20 @@ def test_stages_of_a_backbone_have_defaults_of_their_own_where_nothing_is_given_
 def test_a_backbone_has_defaults_of_its_own_for_training(backbone, rate):
     assert resolve({"backbone": {"name": backbone}}).training.learning_rate == rate
     assert resolve({"backbone": {"name": backbone}, "training": {"learning_rate": 0.3}}).training.learning_rate == 0.3
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"training": 3}, "settings: training = 3: expected a section"),
+        ({"stages": {"packed": 3}}, "stages: packed = 3: expected a section"),
+        (
+            {"method": {"name": "one_shot"}, "stages": {"packed": {"training": 3}}},
+            "stages.packed: training = 3: expected a",
+        ),
+        ({"trianing": {}}, "settings: unknown 'trianing' (did you mean 'training'?)"),
+    ],
+)
+def test_what_should_be_a_section_is_named(values, said):
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        resolve(values)

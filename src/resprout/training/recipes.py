@@ -6,13 +6,12 @@ made for a dense table starve a sparse one. Methods that train both have `[metho
 For other data, or in place of a bundled one, a file of this form can be given.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from resprout import catalog
-from resprout.errors import SettingsError
-from resprout.training.settings import SECTIONS, chosen_names, given, left_open, merged, read_toml
+from resprout.training.settings import SECTIONS, chosen_names, given, left_open, merged, read_toml, sections_of
 
 FOLDER = Path(__file__).parent.parent / "recipes"
 
@@ -37,22 +36,13 @@ def with_recipe(values: Mapping[str, Any], file: Path | None = None) -> tuple[di
 def read_recipe(file: Path) -> dict[str, Any]:
     """The content of a recipe; SettingsError that names the file for sections and methods that there are not."""
     content = read_toml(file)
-    sections = _sections(f"recipe {file}", content, (*SECTIONS, "methods"))
-    for name, own in _sections(f"recipe {file}: methods", sections.get("methods", {}), catalog.method_names()).items():
-        of_stages = _sections(f"recipe {file}: methods.{name}", own, SECTIONS).get("stages", {})
-        for stage, its in _sections(f"recipe {file}: methods.{name}.stages", of_stages).items():
-            _sections(f"recipe {file}: methods.{name}.stages.{stage}", its)
-    return content
-
-
-def _sections(
-    where: str, content: Mapping[str, Any], valid: Sequence[str] | None = None
-) -> Mapping[str, Mapping[str, Any]]:
-    for name, own in content.items():
-        if valid is not None and name not in valid:
-            raise catalog.unknown(where, name, valid)
-        if not isinstance(own, Mapping):
-            raise SettingsError(f"{where}: {name} = {own!r}: expected a section of keys")
+    sections = sections_of(f"recipe {file}", content, (*SECTIONS, "methods"))
+    for name, own in sections_of(
+        f"recipe {file}: methods", sections.get("methods", {}), catalog.method_names()
+    ).items():
+        of_stages = sections_of(f"recipe {file}: methods.{name}", own, SECTIONS).get("stages", {})
+        for stage, its in sections_of(f"recipe {file}: methods.{name}.stages", of_stages).items():
+            sections_of(f"recipe {file}: methods.{name}.stages.{stage}", its)
     return content
 
 

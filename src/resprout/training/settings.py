@@ -4,7 +4,7 @@ Command line, TOML files and `run.toml` are read against this one model, so an u
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -136,11 +136,7 @@ def resolve(values: Mapping[str, Any]) -> Settings:
 
     Raises SettingsError naming the key, the value and what is valid.
     """
-    for section, content in values.items():
-        if section not in SECTIONS:
-            raise catalog.unknown("settings", section, SECTIONS)
-        if not isinstance(content, Mapping):
-            raise SettingsError(f"{section} = {content!r}: expected a section of keys, like {section}.KEY = VALUE")
+    sections_of("stages", sections_of("settings", values, SECTIONS).get("stages", {}))
     names = chosen_names(values)
     named = {section: {k: v for k, v in values.get(section, {}).items() if k != "name"} for section in _NAMED}
     backbone_class = catalog.load_backbone(names["backbone"])
@@ -316,14 +312,21 @@ def _toml_value(text: str) -> Any:
         return text
 
 
-def _check_stage(settings: Settings, name: str) -> None:
-    content = settings.stages[name]
-    valid = {"training": _OF_STAGES, "backbone": sorted(type(settings.backbone).model_fields.keys() - {"width"})}
-    for section, own in content.items() if isinstance(content, Mapping) else [(repr(content), {})]:
-        if section not in valid:
-            raise catalog.unknown(f"stages.{name}", section, valid)
+def sections_of(
+    where: str, content: Mapping[str, Any], valid: Iterable[str] | None = None
+) -> Mapping[str, Mapping[str, Any]]:
+    """The content, of which each value is a section; SettingsError that names the one that is none, or is not valid."""
+    for name, own in content.items():
+        if valid is not None and name not in valid:
+            raise catalog.unknown(where, name, valid)
         if not isinstance(own, Mapping):
-            raise SettingsError(f"stages.{name}.{section} = {own!r}: expected a section of keys")
+            raise SettingsError(f"{where}: {name} = {own!r}: expected a section of keys, like {name}.KEY = VALUE")
+    return content
+
+
+def _check_stage(settings: Settings, name: str) -> None:
+    valid = {"training": _OF_STAGES, "backbone": sorted(type(settings.backbone).model_fields.keys() - {"width"})}
+    for section, own in sections_of(f"stages.{name}", settings.stages[name], valid).items():
         for key in own:
             if key not in valid[section]:
                 raise catalog.unknown(f"stages.{name}.{section}", key, valid[section])
