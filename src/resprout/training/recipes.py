@@ -36,10 +36,8 @@ def with_recipe(values: Mapping[str, Any], file: Path | None = None) -> tuple[di
 def read_recipe(file: Path) -> dict[str, Any]:
     """The content of a recipe; SettingsError that names the file for sections and methods that there are not."""
     content = read_toml(file)
-    sections = sections_of(f"recipe {file}", content, (*SECTIONS, "methods"))
-    for name, own in sections_of(
-        f"recipe {file}: methods", sections.get("methods", {}), catalog.method_names()
-    ).items():
+    methods = sections_of(f"recipe {file}", content, (*SECTIONS, "methods")).get("methods", {})
+    for name, own in sections_of(f"recipe {file}: methods", methods, catalog.method_names()).items():
         of_stages = sections_of(f"recipe {file}: methods.{name}", own, SECTIONS).get("stages", {})
         for stage, its in sections_of(f"recipe {file}: methods.{name}.stages", of_stages).items():
             sections_of(f"recipe {file}: methods.{name}.stages.{stage}", its)
