@@ -350,9 +350,7 @@ def test_a_checkerboard_is_learnt_with_losses_of_cosines(name, storage, loss):
 def test_no_other_constant_score_fits_the_weighted_loss_of_all_pairs_better():
     seen, _ = checkerboard()
     model = make("ultragcn", seen)
-    users = np.repeat(np.arange(40, dtype=np.int32), seen.counts)
-    all_items = np.tile(np.arange(30, dtype=np.int32), (len(users), 1))
-    everything = Triplets(users, seen.items, all_items)
+    everything = Triplets(seen.users, seen.items, np.tile(np.arange(30, dtype=np.int32), (len(seen), 1)))
 
     def loss(shift):
         return weighted(torch.full((40, 30), shift, dtype=torch.float64), everything, model).item()

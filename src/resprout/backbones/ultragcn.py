@@ -76,13 +76,12 @@ class UltraGCN(TwoTables):
 
         Else rows learn it first, in a plateau at the ranking of popularity, and two without a slot in common cannot.
         """
-        options, counts = self.options, self.histories.counts
+        options, histories = self.options, self.histories
         if options.loss != "weighted" or not options.log_odds:
             return 0.0
-        of_users = np.repeat(self.user_factor.numpy().astype(np.float64), counts)  # once for each of their positives
+        of_users = self.user_factor.numpy().astype(np.float64)[histories.users]  # once for each of their positives
         of_items = self.item_factor.numpy().astype(np.float64)
-        of_positives = (of_users * of_items[self.histories.items]).mean()
-        positive = options.constant_positive + options.graph_positive * of_positives
+        positive = options.constant_positive + options.graph_positive * (of_users * of_items[histories.items]).mean()
         negative = options.constant_negative + options.graph_negative * of_users.mean() * of_items.mean()
         if positive == 0 or negative == 0:  # weights of 0 leave nothing to fit
             return 0.0

@@ -136,7 +136,8 @@ def resolve(values: Mapping[str, Any]) -> Settings:
 
     Raises SettingsError naming the key, the value and what is valid.
     """
-    sections_of("stages", sections_of("settings", values, SECTIONS).get("stages", {}))
+    sections_of("settings", values, SECTIONS)
+    sections_of("stages", values.get("stages", {}))
     names = chosen_names(values)
     named = {section: {k: v for k, v in values.get(section, {}).items() if k != "name"} for section in _NAMED}
     backbone_class = catalog.load_backbone(names["backbone"])
