@@ -8,8 +8,7 @@ import sys
 import numpy as np
 
 from benchmarks.common import Stepper, alternate, floor, gate, gowalla, largest, step_timers, tables_of
-from resprout.backbones.losses import Options
-from resprout.backbones.mf import MF
+from resprout.backbones.mf import MF, Options
 
 WIDTH, BATCH, ROUNDS = 64, 2048, 25
 OPTIONS = Options(width=WIDTH)

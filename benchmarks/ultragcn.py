@@ -27,7 +27,7 @@ from resprout.backbones.ultragcn import Options, UltraGCN
 from resprout.data.batches import Triplets
 
 WIDTH, BATCH, THREADS, ROUNDS = 64, 1024, 2, 25
-OPTIONS = Options(width=WIDTH, share_negatives=False, negatives=64)
+OPTIONS = Options(width=WIDTH, share_negatives=False, negatives=64, l2=1e-4)
 
 
 def main() -> bool:

@@ -361,6 +361,21 @@ def test_no_other_constant_score_fits_the_weighted_loss_of_all_pairs_better():
         assert make("ultragcn", seen, **options).offset == 0
 
 
+def test_l2_of_ultragcn_suits_the_data_where_it_is_not_given(storage):
+    seen, _ = checkerboard()
+
+    def loss(size, l2):
+        model = make("ultragcn", seen, storage, start_scale=0.5, l2=l2)
+        return model.loss(a_batch(model, size)).item()
+
+    for size in (50, 7):  # a batch has its share of what all interactions have
+        suited = 0.6 * size / len(seen) * np.sqrt((40 + 30) / len(seen))
+        assert loss(size, None) == pytest.approx(loss(size, suited), rel=1e-6)
+        assert loss(size, None) != pytest.approx(loss(size, 0.0), rel=1e-3)
+    nothing = np.zeros(0, np.int32)
+    assert make("ultragcn", Histories.from_pairs(nothing, nothing, 40, 30), storage).suited_l2 == 0
+
+
 def test_negatives_of_each_positive_give_the_loss_of_shared_ones(storage):
     seen, _ = checkerboard()
     models = [make("ultragcn", seen, storage, start_scale=0.5, share_negatives=share) for share in (True, False)]

@@ -21,7 +21,7 @@ def test_stages_of_a_backbone_have_defaults_of_their_own_where_nothing_is_given_
     assert stages("method.name=dsl") == ({}, 1e-3, 1e-3)
 
 
-@pytest.mark.parametrize(("backbone", "rate"), [("mf", 5e-2), ("lightgcn", 5e-2), ("ultragcn", 1e-3), ("cdae", 1e-3)])
+@pytest.mark.parametrize(("backbone", "rate"), [("mf", 5e-2), ("lightgcn", 5e-2), ("ultragcn", 2e-2), ("cdae", 1e-3)])
 def test_a_backbone_has_defaults_of_its_own_for_training(backbone, rate):
     assert resolve({"backbone": {"name": backbone}}).training.learning_rate == rate
     assert resolve({"backbone": {"name": backbone}, "training": {"learning_rate": 0.3}}).training.learning_rate == 0.3

@@ -42,18 +42,19 @@ def l2_field(default: float) -> Any:
 
 
 class L2Options(Options):
-    """Options of a backbone whose loss has an L2 term."""
+    """Options of a backbone whose loss has an L2 term; each has its own default of `l2`."""
 
-    l2: float = l2_field(1e-4)
+    l2: float | None
     l2_end: float | None = Field(
         default=None, ge=0, description="that weight at the end of training, reached along a cosine; l2 if not given"
     )
 
-    def l2_at(self, done: float) -> float:
-        """The weight when the share `done` of training is over."""
+    def l2_at(self, done: float, suited: float = 0.0) -> float:
+        """The weight when the share `done` of training is over; it begins at `suited` where `l2` is None."""
+        begin = suited if self.l2 is None else self.l2
         if self.l2_end is None:
-            return self.l2
-        return self.l2_end + (self.l2 - self.l2_end) * decayed("cosine", done)
+            return begin
+        return self.l2_end + (begin - self.l2_end) * decayed("cosine", done)
 
 
 class Backbone(ABC):

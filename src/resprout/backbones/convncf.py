@@ -31,6 +31,7 @@ _PAIRS_AT_ONCE = 2048
 class Options(backbone.L2Options):
     """Options of `convncf`."""
 
+    l2: float = backbone.l2_field(1e-4)
     channels: int = Field(default=32, ge=1, description="feature maps of each convolution")
     factor_share: float = Field(
         default=0.3, ge=0, le=1, description="share of training in which the tables learn plain products first (MF-BPR)"
