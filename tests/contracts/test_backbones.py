@@ -364,14 +364,16 @@ def test_no_other_constant_score_fits_the_weighted_loss_of_all_pairs_better():
 def test_l2_of_ultragcn_suits_the_data_where_it_is_not_given(storage):
     seen, _ = checkerboard()
 
-    def loss(size, l2):
-        model = make("ultragcn", seen, storage, start_scale=0.5, l2=l2)
+    def loss(size, l2, done=0.0, **options):
+        model = make("ultragcn", seen, storage, start_scale=0.5, l2=l2, **options)
+        model.begin_step(1, done)
         return model.loss(a_batch(model, size)).item()
 
     for size in (50, 7):  # a batch has its share of what all interactions have
         suited = 0.6 * size / len(seen) * np.sqrt((40 + 30) / len(seen))
         assert loss(size, None) == pytest.approx(loss(size, suited), rel=1e-6)
         assert loss(size, None) != pytest.approx(loss(size, 0.0), rel=1e-3)
+        assert loss(size, None, 0.5, l2_end=0.1) == pytest.approx(loss(size, (suited + 0.1) / 2), rel=1e-6)
     nothing = np.zeros(0, np.int32)
     assert make("ultragcn", Histories.from_pairs(nothing, nothing, 40, 30), storage).suited_l2 == 0
 

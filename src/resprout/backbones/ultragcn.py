@@ -95,7 +95,7 @@ class UltraGCN(TwoTables):
     def suited_l2(self) -> float:
         """What suits as the weight of L2 for each positive of a batch: rows of few interactions want more of it.
 
-        It is the best weight on four sets of 3 to 79 interactions a row (docs/decisions/0020).
+        Within a third of the best weight on four sets of 3 to 79 interactions a row (docs/decisions/0020).
         """
         interactions, rows = len(self.histories), self.histories.n_users + self.histories.n_items
         return 0.6 / interactions * math.sqrt(rows / interactions) if interactions else 0.0
