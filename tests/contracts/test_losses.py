@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from resprout.backbones.losses import Options, ranking_loss
+from resprout.backbones.losses import ranking_loss
+from resprout.backbones.mf import Options
 
 USERS = np.random.default_rng(0).normal(size=(3, 4))
 POSITIVES = np.random.default_rng(1).normal(size=(3, 4))
