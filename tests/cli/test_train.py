@@ -57,6 +57,22 @@ def test_tables_of_slots_say_how_many_there_are(resprout, books_csv, tmp_path):
     )
 
 
+def test_what_suits_the_data_is_said_and_is_what_it_would_be_if_given(resprout, books_csv, tmp_path):
+    more = ("--backbone", "ultragcn", "--set", "backbone.width=8", "--epochs", 2)  # each a batch of all interactions
+    ended = resprout("train", "--data", books_csv, *more, "--out", tmp_path / "suited")
+    result = result_of(tmp_path / "suited")
+    l2 = result["suited"]["l2"]
+    assert re.search(rf"^l2 +{l2:.3g}, as suits the data *$", ended.stdout, re.MULTILINE)
+    ended = resprout("train", "--data", books_csv, *more, "--set", f"backbone.l2={l2!r}", "--out", tmp_path / "given")
+    given = result_of(tmp_path / "given")
+    assert given["suited"] == {}
+    assert "suits the data" not in ended.stdout
+    assert (given["validation"], given["test"]) == (result["validation"], result["test"])
+    page = resprout("report", tmp_path / "suited", "--out", tmp_path / "page")
+    assert page.exit_code == 0, page.output
+    assert f"{l2:.3g}, as suits the data" in (tmp_path / "page" / "index.html").read_text()
+
+
 def test_progress_off_a_terminal_is_plain_lines_a_first_one_and_one_an_evaluated_epoch(resprout, books_csv, tmp_path):
     options = ("--epochs", 5, "--set", "training.evaluate_every=2", "--set", "backbone.width=8")
     ended = resprout("train", "--data", books_csv, *options, "--out", tmp_path / "run")

@@ -371,6 +371,8 @@ def test_l2_of_ultragcn_suits_the_data_where_it_is_not_given(storage):
 
     for size in (50, 7):  # a batch has its share of what all interactions have
         suited = 0.6 * size / len(seen) * np.sqrt((40 + 30) / len(seen))
+        assert make("ultragcn", seen, storage).suited(size) == {"l2": pytest.approx(suited)}
+        assert make("ultragcn", seen, storage, l2=0.0).suited(size) == {}
         assert loss(size, None) == pytest.approx(loss(size, suited), rel=1e-6)
         assert loss(size, None) != pytest.approx(loss(size, 0.0), rel=1e-3)
         assert loss(size, None, 0.5, l2_end=0.1) == pytest.approx(loss(size, (suited + 0.1) / 2), rel=1e-6)

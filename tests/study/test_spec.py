@@ -27,6 +27,40 @@ def test_a_grid_is_every_combination_and_no_run_is_there_twice(study_file):
     assert study.runs[0].label == "checkerboard.csv, mf, random, 50%, seed 0"
 
 
+PARTS = """
+[[grid]]
+set = { "backbone.width" = 8 }
+axes = { "training.seed" = [0, 1] }
+tried = { "training.learning_rate" = [0.1, 0.2] }
+parts = [
+  {},
+  { "method.name" = ["random", "narrow"], "budget.limit" = ["50%"] },
+  { "method.name" = ["dsl"], "budget.limit" = ["50%"], "training.seed" = [3] },
+]
+"""
+
+
+def test_parts_of_a_grid_are_products_with_its_common_axes(study_file):
+    study = read_study(study_file(PARTS))
+    found = [
+        (choice.trials[0].settings.method_name, [run.setting("training.seed") for run in runs])
+        for choice in study.choices
+        for runs in list(choice.chosen.values())[:1]
+    ]
+    assert found == [("dense", [0, 1]), ("random", [0, 1]), ("narrow", [0, 1]), ("dsl", [3])]
+    assert [[run.setting("training.learning_rate") for run in choice.trials] for choice in study.choices] == [
+        [0.1, 0.2]
+    ] * 4
+    assert {run.setting("backbone.width") for run in study.possible} == {8}
+
+
+def test_a_quick_form_holds_for_parts(study_file):
+    grids = PARTS + '[quick]\naxes = { "budget.limit" = ["25%"], "training.seed" = [7] }\n'
+    study = read_study(study_file(grids), quick=True)
+    assert {str(run.settings.budget) for run in study.possible} == {"None", "25%"}
+    assert {run.setting("training.seed") for run in study.possible} == {7}
+
+
 def test_keys_depend_on_what_settings_come_to_alone(study_file):
     written = read_study(study_file('[[grid]]\nset = { "training.epochs" = 3, "training.patience" = 20 }'))
     assert written.runs[0].key == read_study(study_file("[[grid]]")).runs[0].key
@@ -117,7 +151,7 @@ def test_part_of_what_is_tried(study_file):
         ("", "grid: field required"),
         (
             '[[grid]]\nsets = { "training.seed" = 1 }',
-            r", grid 1: unknown 'sets' \(did you mean 'set'\?\); valid are: axes, recipe, set, tried",
+            r", grid 1: unknown 'sets' \(did you mean 'set'\?\); valid are: axes, parts, recipe, set, tried",
         ),
         (
             "[[grid]]\n[bases]",
@@ -137,6 +171,15 @@ def test_part_of_what_is_tried(study_file):
             r"grid 1: trials are judged by validation data: split\.validation_share is 0",
         ),
         ('[[grid]]\ntried = { "training.rate" = [1] }', "grid 1: training: unknown 'rate'"),
+        ("[[grid]]\nparts = []", r": grid 1 parts: list should have at least 1 item"),
+        (
+            '[[grid]]\nparts = [{}, { "training.seed" = 1 }]',
+            r": grid 1 parts 2 training\.seed: input should be a valid list",
+        ),
+        (
+            '[[grid]]\nparts = [{}, { "training.sede" = [1] }]',
+            r"grid 1, part 2: training: unknown 'sede' \(did you mean",
+        ),
     ],
 )
 def test_what_is_refused(study_file, grids, message):

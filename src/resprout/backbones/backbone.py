@@ -102,6 +102,10 @@ class Backbone(ABC):
         """What the model learns from: triplets of `batch_size`, unless it says otherwise."""
         return TripletBatches(self.histories, batch_size, seed, sampling)
 
+    def suited(self, batch_size: int) -> Mapping[str, float]:
+        """Options that were not given and suit the data, by name: what they come to in batches of that size."""
+        return {}
+
     def clear_gradient(self) -> None:
         """Forgets the gradients of tables and network."""
         for table in self.tables.values():

@@ -100,6 +100,11 @@ class UltraGCN(TwoTables):
         interactions, rows = len(self.histories), self.histories.n_users + self.histories.n_items
         return 0.6 / interactions * math.sqrt(rows / interactions) if interactions else 0.0
 
+    def suited(self, batch_size: int) -> Mapping[str, float]:
+        """See `Backbone.suited`."""
+        size = min(batch_size, len(self.histories))  # of a batch of all there is
+        return {"l2": self.suited_l2 * size} if self.options.l2 is None else {}
+
     def batches(self, batch_size: int, seed: int, sampling: Sampling) -> Batches:
         """See `Backbone.batches`: negatives `[n]` or `[batch, n]`, drawn from all items, positives not excluded."""
         options = self.options

@@ -66,6 +66,7 @@ def _summary(result: dict[str, Any]) -> Table:
         ("budget", budget["limit"] or "none"),
         ("seed", str(result["seed"])),
         ("epochs", epochs_label(result)),
+        *((name, f"{value:.3g}, as suits the data") for name, value in result.get("suited", {}).items()),
     ]
     return Table("summary", "What was trained", ("", ""), [[Cell(one), Cell(other)] for one, other in rows], 2)
 

@@ -5,9 +5,13 @@ recipe = "mine.toml"                    # in place of the bundled ones, if given
 [base.data]                             # sections as in run.toml, for all runs; recipes hold as in `train`
 source = "ml-1m"
 [[grid]]                                # one or more; each is every combination of its axes
-set = { "method.name" = "dsl" }
-axes = { "budget.limit" = ["50%", "10%"], "training.seed" = [0, 1, 2] }
+set = { "backbone.name" = "mf" }
+axes = { "training.seed" = [0, 1, 2] }
 tried = { "training.learning_rate" = [0.01, 0.03] }  # of the first seed; what validation data choose stands for all
+parts = [                               # if given, one product for each, of its axes and the common ones
+  {},
+  { "method.name" = ["dsl", "narrow"], "budget.limit" = ["50%", "10%"] },
+]
 recipe = "other.toml"                   # for this grid alone
 [quick]                                 # what --quick makes otherwise: base over base, axes in place of axes and tried
 base.training.epochs = 2
@@ -34,6 +38,7 @@ from resprout.training.settings import merged, nested, read_toml
 class Grid(BaseModel):
     """Every combination of the axes, which are lists of values by key, with what is set for all of them.
 
+    parts: further axes, each with all common ones but those of its own keys, for a grid that is no single product.
     tried: settings that are chosen for each combination of the others but the seed, from every combination of these.
     """
 
@@ -41,6 +46,7 @@ class Grid(BaseModel):
 
     set: dict[str, Any] = Field(default_factory=dict)
     axes: dict[str, list[Any]] = Field(default_factory=dict)
+    parts: list[dict[str, list[Any]]] = Field(default=[{}], min_length=1)
     tried: dict[str, list[Any]] = Field(default_factory=dict)
     recipe: str | None = None
 
@@ -80,12 +86,13 @@ def read_study(path: Path, quick: bool = False) -> Study:
     runs: dict[str, PlannedRun] = {}
     choices: list[Choice] = []
     found: list[PlannedRun]
-    for number, grid in enumerate(file.grid, 1):
-        axes, tried = (
-            {key: other.get(key, values) for key, values in part.items()} for part in (grid.axes, grid.tried)
-        )
+    for where, grid, part in _parts(file):
         recipe = grid.recipe or file.recipe
         plan = partial(_planned, base, grid.set, path.parent / recipe if recipe else None)
+        axes, tried = (
+            {key: other.get(key, values) for key, values in given.items()}
+            for given in ({**grid.axes, **part}, grid.tried)
+        )
         try:
             if tried:
                 own = list(_choices(plan, axes, tried))
@@ -94,7 +101,7 @@ def read_study(path: Path, quick: bool = False) -> Study:
             else:
                 found = [plan(point) for point in _points(axes)]
         except SettingsError as error:
-            raise SettingsError(f"study {path}, grid {number}: {error}") from error
+            raise SettingsError(f"study {path}, {where}: {error}") from error
         for run in found:
             runs.setdefault(run.key, run)
     keys = dict.fromkeys(key for grid in file.grid for key in grid.tried)
@@ -110,6 +117,13 @@ def _refused(path: Path, error: ErrorDetails) -> SettingsError:
         return unknown(", ".join(filter(None, [f"study {path}", where])), str(last), fields)
     key = str(last + 1) if isinstance(last, int) else last
     return SettingsError(f"study {path}: {' '.join(filter(None, [where, key]))}: {error['msg'].lower()}")
+
+
+def _parts(file: StudyFile) -> Iterator[tuple[str, Grid, Mapping[str, list[Any]]]]:
+    """Each part of each grid, and where it is: grids and parts are counted from 1."""
+    for number, grid in enumerate(file.grid, 1):
+        for count, part in enumerate(grid.parts, 1):
+            yield f"grid {number}" + (f", part {count}" if len(grid.parts) > 1 else ""), grid, part
 
 
 def _points(axes: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:

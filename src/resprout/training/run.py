@@ -224,6 +224,7 @@ class _Run:
         trained = next(each for each in reversed(done) if each.part.phase == "train")
         model = self._trained_model(trained.part)
         metrics = {"validation": self._evaluate(model, of="validation")}
+        suited = model.suited(self._settings_of(trained.part.stage).training.batch_size)
         if self.settings.training.refit:
             model = self._trained_model(Part("refit", trained.part.stage))
         metrics["test"] = self._test(model)
@@ -235,7 +236,7 @@ class _Run:
         longest = [each for each in done if each.part.phase == "train" and each.spent.progress.epochs]
         about = {"dataset": self.prepared.dataset.name, **describe(self.settings, longest[-1].spent.progress)}
         budget = cost.budget_use(model, self.allowance.shapes, self.settings.budget)
-        write_json(self.folder.result, {**about, "budget": budget, **metrics, "cost": costs})
+        write_json(self.folder.result, {**about, "suited": suited, "budget": budget, **metrics, "cost": costs})
         self.checkpoints.keep_only([trained.part])
         return self.folder.read_result()
 
