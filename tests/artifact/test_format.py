@@ -98,8 +98,8 @@ def test_deployed_bytes_are_those_of_the_arrays(tmp_path, make_parts, backbone, 
     by_kind = manifest["deployed_bytes"]["by_kind"]
     masked = {"mask", "starts"}
     kinds = {
-        "packed": {*masked, "values"}, "packed_int8": {*masked, "values", "scales"},
-        "packed_float16": {*masked, "bits"}, "prefix": {"lengths", "starts", "values"}, "int8": {"values", "scales"},
+        "packed": {*masked, "values"}, "packed_int8": {*masked, "values", "codes"},
+        "packed_float16": {*masked, "bits"}, "prefix": {"lengths", "starts", "values"}, "int8": {"values", "codes"},
         "bits3": {"planes", "codes"}, "planes5": {"planes", "codes", "bits", "spread"},
     }  # fmt: skip
     assert by_kind.keys() == kinds.get(storage, {"values"})
@@ -199,8 +199,8 @@ def test_a_folder_that_is_no_model(tmp_path):
 
 def test_a_model_of_a_later_version(tmp_path, make_parts):
     save_model(tmp_path / "model", make_parts())
-    edit(tmp_path / "model", version=4, library_version="9.9", tables="in another form")
-    with pytest.raises(RunError, match=r"model\.json has version 4 .*resprout 9\.9; .*pip install -U resprout"):
+    edit(tmp_path / "model", version=5, library_version="9.9", tables="in another form")
+    with pytest.raises(RunError, match=r"model\.json has version 5 .*resprout 9\.9; .*pip install -U resprout"):
         load_model(tmp_path / "model")
 
 
@@ -238,17 +238,22 @@ def test_a_damaged_manifest(tmp_path, make_parts, changes, place):
         load_model(tmp_path / "model")
 
 
-def test_models_of_before_are_read_unless_their_tables_had_another_index(tmp_path, make_parts):
-    for storage, version in (("dense", 1), ("packed", 1), ("packed", 2), ("prefix", 2)):
-        folder = tmp_path / f"{storage} {version}"
-        save_model(folder, make_parts(storage=storage))
-        edit(folder, version=version)
-    for storage, version in (("dense", 1), ("packed", 2)):
-        assert load_model(tmp_path / f"{storage} {version}").backbone == "mf"
-    for storage, version in (("packed", 1), ("prefix", 2)):
-        said = rf"model\.json has {storage} tables with a start for each row, as version {version} .*: train again"
+@pytest.mark.parametrize(
+    ("storage", "version", "is_read"),
+    [
+        ("dense", 1, True), ("packed", 1, False), ("packed", 2, True), ("prefix", 2, False), ("prefix", 3, True),
+        ("int8", 3, False), ("packed_int8", 3, False), ("int8", 4, True),
+    ],
+)  # fmt: skip
+def test_models_of_before_are_read_unless_their_tables_lay_otherwise(tmp_path, make_parts, storage, version, is_read):
+    save_model(tmp_path / "model", make_parts(storage=storage))
+    edit(tmp_path / "model", version=version)
+    if is_read:
+        assert load_model(tmp_path / "model").backbone == "mf"
+    else:
+        said = rf"model\.json has {storage} tables as they lay in version {version} of the format, .*: train again"
         with pytest.raises(RunError, match=said):
-            load_model(tmp_path / f"{storage} {version}")
+            load_model(tmp_path / "model")
 
 
 def test_a_manifest_that_names_no_tables_file(tmp_path, make_parts):

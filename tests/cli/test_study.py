@@ -78,12 +78,12 @@ def test_kept_runs_that_are_not_there_are_refused(resprout, study, tmp_path):
 
 
 def test_a_run_that_fails_makes_exit_code_1_and_the_others_go_on(resprout, study, tmp_path):
-    rows = '{ "method.name" = "dsl", "method.precision" = "int8", "budget.limit" = "404B" }'  # a scale a row takes 400
+    rows = '{ "method.name" = "dsl", "method.precision" = "int8", "budget.limit" = "104B" }'  # scales take 100
     grid = f'[[grid]]\nset = {{ "method.name" = "narrow", "budget.limit" = "404B" }}\n[[grid]]\nset = {rows}\n'
     study.write_text(study.read_text().partition("[[grid]]")[0] + grid)
     done = resprout("study", "run", study, "--out", tmp_path / "out", "--jobs", "2")
     assert done.exit_code == 1
-    assert "failed: books.csv, mf, dsl, 404B, precision int8: resprout: error: budget 404B is too small" in done.stderr
+    assert "failed: books.csv, mf, dsl, 104B, precision int8: resprout: error: budget 104B is too small" in done.stderr
     assert "narrow" in done.stdout
     assert len(json.loads((tmp_path / "out" / "plan.json").read_text())["runs"]) == 2
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resprout.kernels.contract import (
-    BIT_SCALES,
     F32,
+    ROW_SCALES,
     U32,
     Bfloat16Rows,
     BitRows,
@@ -134,7 +134,7 @@ def few_bits(rows: int, width: int, bits: int | None, name: str = "") -> tuple[B
     planes = np.packbits(np.concatenate(strings, 1).astype(np.uint8), axis=1, bitorder="little")
     made = bit_rows(fenced(planes), fenced(codes), each.astype(np.uint8), spread)
     levels = 2 * numbers + 1 - 2**each  # 0 where there are no bits
-    table = levels.astype(np.float32) * made.steps * BIT_SCALES[codes, None]
+    table = levels.astype(np.float32) * made.steps * ROW_SCALES[codes, None]
     return BitRows(*map(fenced, made)), table
 
 
@@ -159,12 +159,13 @@ def make_rows(kind: str, rows: int, width: int, starts: Any = np.int32, name: st
         return NoRows(), np.zeros((rows, width))
     if kind == "dense":
         return DenseRows(fenced(table)), table.astype(np.float64)
-    values, scales = np.rint(40 * table).clip(-127, 127).astype(np.int8), np.abs(table[:, 0]) / 40
-    of_values = (values * scales[:, None]).astype(np.float64)
+    values, codes = np.rint(40 * table).clip(-127, 127).astype(np.int8), stream(0, "codes").integers(160, 200, rows)
+    of_values = (values * ROW_SCALES[codes, None]).astype(np.float64)
+    codes = codes.astype(np.uint8)
     # subnormal numbers and zeros of either sign among them
     halves = (table * np.float32(10.0) ** stream(0, "sizes").integers(-8, 3, table.shape)).astype(np.float16)
     if kind == "int8":
-        return Int8Rows(fenced(values), fenced(scales)), of_values
+        return Int8Rows(fenced(values), fenced(codes)), of_values
     if kind == "half":
         return HalfRows(fenced(halves.view(np.uint16))), halves.astype(np.float64)
     if kind == "bfloat16":
@@ -181,7 +182,7 @@ def make_rows(kind: str, rows: int, width: int, starts: Any = np.int32, name: st
     if kind == "packed":
         return PackedRows(mask, first_slots, slots), np.where(active, table, 0).astype(np.float64)
     if kind == "packed int8":
-        return PackedInt8Rows(mask, first_slots, fenced(values[active]), fenced(scales)), np.where(active, of_values, 0)
+        return PackedInt8Rows(mask, first_slots, fenced(values[active]), fenced(codes)), np.where(active, of_values, 0)
     if kind == "packed half":
         bits = fenced(halves[active].view(np.uint16))
         return PackedHalfRows(mask, first_slots, bits), np.where(active, halves, 0).astype(np.float64)

@@ -6,20 +6,23 @@ from types import ModuleType
 import numpy as np
 import pytest
 from kernel_makers import column_bits, fenced, few_bits, fresh
+from numpy.typing import NDArray
 
 from resprout.kernels import reference
 from resprout.kernels.contract import (
-    BIT_SCALES,
     BIT_STEPS,
     F32,
     INT8_LARGEST,
     INT8_LEAST,
+    ROW_SCALES,
+    U16,
     BitRows,
     HalfRows,
     Int8Rows,
     RowStep,
     bit_rows,
     bits_of,
+    scale_codes,
 )
 from resprout.rng import stream
 from resprout.tables.update import Update
@@ -35,7 +38,7 @@ def some_step(key: int = 1) -> RowStep:
 def start_of(width: int) -> tuple[F32, F32, F32]:
     """Values, moments, and gradients of which some rows are 0."""
     random = stream(0, "rounded", width)
-    values = random.standard_normal((ROWS, width)) * 10 ** random.uniform(-9, 4, (ROWS, 1))
+    values = random.standard_normal((ROWS, width)) * 10 ** random.uniform(-6, 3, (ROWS, 1))
     gradients = random.standard_normal((ROWS, width)) * 10 ** random.uniform(-6, 3, (ROWS, 1))
     gradients[random.random(ROWS) < 0.2] = 0
     moments = random.random(ROWS) * 10 ** random.uniform(-8, 2, ROWS)
@@ -43,8 +46,21 @@ def start_of(width: int) -> tuple[F32, F32, F32]:
 
 
 def int8_rows(values: F32) -> Int8Rows:
-    scales = np.abs(values).max(1) / np.float32(127)
-    return Int8Rows(fenced(np.rint(values / scales[:, None]).astype(np.int8)), fenced(scales))
+    codes = scale_codes(np.abs(values).max(1), 127)
+    return Int8Rows(fenced(np.rint(values / ROW_SCALES[codes, None]).astype(np.int8)), fenced(codes))
+
+
+def weights_of(rows: Int8Rows) -> F32:
+    return rows.values * ROW_SCALES[rows.codes, None]
+
+
+def moment_bits(moments: F32) -> U16:
+    """The nearest numbers towards 0 in bfloat16."""
+    return fenced((moments.view(np.uint32) >> 16).astype(np.uint16))
+
+
+def moments_of(bits: U16) -> F32:
+    return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def half_rows(values: F32) -> HalfRows:
@@ -62,17 +78,17 @@ def unrounded(values: F32, moments: F32, gradients: F32, step: RowStep) -> tuple
 @pytest.mark.parametrize("width", WIDTHS)
 def test_int8_is_the_update_rounded_to_a_neighbour(backend: ModuleType, width: int) -> None:
     values, moments, gradients = start_of(width)
-    rows, after = int8_rows(values), fenced(moments)
-    before = rows.values * rows.scales[:, None]
+    rows, after = int8_rows(values), moment_bits(moments)
+    before, moments = weights_of(rows), moments_of(after)
     backend.update_int8(rows, after, 0, fenced(gradients), some_step())
     expected, expected_moments = unrounded(before, moments, gradients, some_step())
-    np.testing.assert_allclose(after, expected_moments, rtol=1e-5)
-    moved = (gradients != 0).any(1)
-    assert (np.abs(rows.values * rows.scales[:, None] - expected) <= 1.001 * rows.scales[:, None])[moved].all()
-    largest = np.abs(expected[moved]).max(1) / rows.scales[moved]
+    np.testing.assert_allclose(moments_of(after), expected_moments, rtol=2**-7)
+    moved, scales = (gradients != 0).any(1), ROW_SCALES[rows.codes]
+    assert (np.abs(weights_of(rows) - expected) <= 1.001 * scales[:, None])[moved].all()
+    largest = np.abs(expected[moved]).max(1) / scales[moved]
     assert (largest <= INT8_LARGEST * 1.001).all()
-    assert (largest >= INT8_LEAST * 0.999).all()
-    np.testing.assert_array_equal((rows.values * rows.scales[:, None])[~moved], before[~moved])
+    assert ((largest >= INT8_LEAST * 0.999) | (rows.codes[moved] == 1)).all()  # there is none smaller
+    np.testing.assert_array_equal(weights_of(rows)[~moved], before[~moved])
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -99,11 +115,15 @@ def test_backends_round_alike(backend: ModuleType, kind: str, width: int) -> Non
     for own in (backend, reference):
         values, moments, gradients = start_of(width)
         rows = int8_rows(values) if kind == "int8" else half_rows(values)
+        moments = moment_bits(moments) if kind == "int8" else moments
         update = own.update_int8 if kind == "int8" else own.update_half
         update(rows, moments, 0, gradients, some_step(key=4294967290))
-        found.append(np.asarray(rows[0]).astype(np.int64))
-    seen, expected = found
+        found.append((np.asarray(rows[0]).astype(np.int64), moments, rows[-1]))
+    (seen, *its_own), (expected, *others) = found
     assert (seen != expected).mean() < 0.002
+    if kind == "int8":
+        for one, other in zip(its_own, others, strict=True):
+            assert (one != other).sum() <= 1
 
 
 def test_blocks_of_rows_are_rounded_as_the_whole_table(backend: ModuleType) -> None:
@@ -120,20 +140,26 @@ def test_blocks_of_rows_are_rounded_as_the_whole_table(backend: ModuleType) -> N
 def test_steps_too_small_to_be_seen_add_up_in_the_mean(backend: ModuleType, kind: str) -> None:
     """400 steps of a hundredth of what one bit is: rounding to the nearest would lose all of them."""
     start = np.ones((200, 16), np.float32)
-    rows = int8_rows(start * 100 / 127) if kind == "int8" else half_rows(start)
-    unit = float(rows.scales[0]) if isinstance(rows, Int8Rows) else 2.0**-11
+    rows = Int8Rows(*whole_numbers(110)) if kind == "int8" else half_rows(start)
+    unit = 1.0 if kind == "int8" else 2.0**-11
     update = backend.update_int8 if kind == "int8" else backend.update_half
     moments, gradients = np.ones(200, np.float32), np.ones((200, 16), np.float32)
+    moments = moment_bits(moments) if kind == "int8" else moments
 
     def mean() -> float:
         if isinstance(rows, Int8Rows):
-            return float((rows.values * rows.scales[:, None]).mean())
+            return float(weights_of(rows).mean())
         return float(rows.bits.view(np.float16).astype(np.float64).mean())
 
     before = mean()
     for step in steps(unit / 100):
         update(rows, moments, 0, gradients, step)
     assert before - mean() == pytest.approx(4 * unit, rel=0.15)
+
+
+def whole_numbers(number: int, rows: int = 200, width: int = 16) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
+    """Values and codes of int8 rows whose scale is 1."""
+    return np.full((rows, width), number, np.int8), np.full(rows, 192, np.uint8)
 
 
 def steps(size: float) -> Iterator[RowStep]:
@@ -145,35 +171,57 @@ def steps(size: float) -> Iterator[RowStep]:
 
 def test_int8_rounds_no_weight_off_by_more_than_two_steps_in_400(backend: ModuleType) -> None:
     """At random it would be 20 times the root of .01 x .99 in the mean, and three times that somewhere."""
-    start = np.ones((200, 16), np.float32)
-    rows = int8_rows(start)
-    rows = Int8Rows(np.full_like(rows.values, 110), rows.scales)
-    unit, gradients = float(rows.scales[0]), np.ones((200, 16), np.float32)
-    for step in steps(unit / 100):
-        backend.update_int8(rows, np.ones(200, np.float32), 0, gradients, step)
+    rows, gradients = Int8Rows(*whole_numbers(110)), np.ones((200, 16), np.float32)
+    for step in steps(0.01):
+        backend.update_int8(rows, moment_bits(np.ones(200, np.float32)), 0, gradients, step)
     assert np.abs(rows.values - 106.0).max() <= 2
-    assert (rows.scales == np.float32(unit)).all()
+    assert (rows.codes == 192).all()
+
+
+def test_moments_of_int8_rows_follow_small_changes(backend: ModuleType) -> None:
+    """400 of a thousandth; bfloat16 has 128 numbers between two powers of two, so that each is less than one."""
+    rows, moments = Int8Rows(*whole_numbers(110)), moment_bits(np.ones(200, np.float32))
+    gradients = np.full((200, 16), 2, np.float32)
+    gradients[100:] = 0
+    for step in steps(0.0):
+        backend.update_int8(rows, moments, 0, gradients, step._replace(beta_2=0.999))
+    expected = np.repeat([4 - 3 * 0.999**400, 0.999**400], 100)
+    np.testing.assert_allclose(moments_of(moments), expected, rtol=2**-6)
+    assert moments_of(moments)[:100].mean() == pytest.approx(expected[0], rel=2**-9)
+    assert moments_of(moments)[100:].mean() == pytest.approx(expected[-1], rel=2**-9)
 
 
 def test_a_scale_stays_while_it_does(backend: ModuleType) -> None:
     """One that moved with each largest weight would have all weights of the row rounded anew at each step."""
-    rows = Int8Rows(np.full((4, 3), 110, np.int8), np.full(4, 0.5, np.float32))
-    # to 102, 98, 124 and 130 of the steps of before
+    rows = Int8Rows(*whole_numbers(110, 4, 3))
+    # to 102, 98, 124 and 130 of the steps of before, of which the second and the last want another scale
     for row, change in enumerate((8, 12, -14, -20)):
-        step = RowStep(rate=0.5, root=1.0, beta_2=1.0, epsilon=0.0, key=0, offsets=0, phase=0)
-        backend.update_int8(rows, np.ones(4, np.float32), row, np.full((1, 3), change, np.float32), step)
-    np.testing.assert_allclose(rows.scales, [0.5, 49 / 120, 0.5, 65 / 120], rtol=1e-6)
-    np.testing.assert_array_equal(rows.values, np.array([[102], [120], [124], [120]]).repeat(3, 1))
+        step = RowStep(rate=1.0, root=1.0, beta_2=1.0, epsilon=0.0, key=0, offsets=0, phase=0)
+        ones, gradients = moment_bits(np.ones(4, np.float32)), np.full((1, 3), change, np.float32)
+        backend.update_int8(rows, ones, row, gradients, step)
+    # 2^(-1/4) x 120 = 100.9 and 2^(1/8) x 120 = 130.9 are the least that reach 98 and 130
+    np.testing.assert_array_equal(rows.codes, [192, 190, 192, 193])
+    np.testing.assert_allclose(weights_of(rows)[:, 0], [102, 98, 124, 130], atol=1)
 
 
 def test_a_row_of_zeros_stays_a_row(backend: ModuleType) -> None:
-    rows = Int8Rows(np.zeros((2, 5), np.int8), np.zeros(2, np.float32))
+    rows, moments = Int8Rows(np.zeros((2, 5), np.int8), np.zeros(2, np.uint8)), np.zeros(2, np.uint16)
     gradients = np.zeros((2, 5), np.float32)
     gradients[1, 2] = 1
-    backend.update_int8(rows, np.zeros(2, np.float32), 0, gradients, some_step())
+    backend.update_int8(rows, moments, 0, gradients, some_step())
     assert not rows.values[0].any()
     assert rows.values[1].tolist()[2] < -60
-    assert np.isfinite(rows.scales).all()
+    assert rows.codes.tolist()[0] == 0
+    assert 0 < rows.codes[1] < 255
+
+
+def test_weights_beyond_all_scales_are_no_number(backend: ModuleType) -> None:
+    """So that the next loss is none either, instead of one that goes on from wrong weights."""
+    rows = Int8Rows(*whole_numbers(110, 3, 5))
+    for row, size in enumerate((1e4, 1e6, np.nan)):
+        step = some_step()._replace(rate=size)
+        backend.update_int8(rows, moment_bits(np.ones(3, np.float32)), row, np.ones((1, 5), np.float32), step)
+    assert np.isfinite(weights_of(rows)).all(1).tolist() == [True, False, False]
 
 
 BITS = [*range(1, 9), None]
@@ -230,9 +278,9 @@ def test_bits_are_the_nearest_level(backend: ModuleType, width: int, bits: int |
     each = column_bits(width, bits)
     each = each[each > 0].astype(np.float64)
     own, spread = values[:, : len(each)].astype(np.float64), spread_of(len(each))
-    scales = BIT_SCALES[rows.codes[3:], None].astype(np.float64)
+    scales = ROW_SCALES[rows.codes[3:], None].astype(np.float64)
     wanted = np.sqrt(np.square(own / spread).mean(1, keepdims=True))
-    inside = (wanted > BIT_SCALES[1]) & (wanted < BIT_SCALES[-2])
+    inside = (wanted > ROW_SCALES[1]) & (wanted < ROW_SCALES[-2])
     assert inside.mean() > 0.5
     assert (np.abs(np.log2(scales / wanted)) <= 1 / 16 + 1e-6)[inside].all()
     distances = scales * spread * np.array(BIT_STEPS)[each.astype(int) - 1]

@@ -38,11 +38,23 @@ def weights(request):
     return weights
 
 
+def steps_of(weights):
+    """Of int8 rows: scales are an eighth of an octave apart, the smallest is 2^-23.875."""
+    return np.maximum(np.abs(weights).max(1, keepdims=True) / 127 * 2**0.125, 2**-23.875)
+
+
 def test_int8_is_off_by_half_a_step_at_most(weights):
     table = make("int8", weights)
-    steps = np.abs(weights).max(1, keepdims=True) / 127
-    assert (np.abs(table.read_range(0, ROWS) - weights) <= 0.5001 * steps).all()
-    assert table.memory(training=False).total == weights.size + 4 * ROWS
+    assert (np.abs(table.read_range(0, ROWS) - weights) <= 0.5001 * steps_of(weights)).all()
+    assert not table.read_range(3, 4).any()
+    assert table.memory(training=False).total == weights.size + ROWS
+    assert table.memory(training=True).total == weights.size + 3 * ROWS
+
+
+def test_what_int8_cannot_hold_becomes_its_largest_number():
+    table = make("int8", np.array([[1e6, -1e9, 20000.0]], np.float32))
+    largest = 127 * 2 ** (62 / 8)
+    np.testing.assert_allclose(table.read_range(0, 1), [[largest, -largest, 20000]], rtol=0.005)
 
 
 def test_float16_is_off_by_its_rounding(weights):
@@ -59,11 +71,10 @@ def test_what_float16_cannot_hold_becomes_its_largest_number():
 def test_packed_int8_is_off_by_half_a_step_of_its_slots_at_most(weights):
     table, packed = make_packed("packed_int8", weights)
     exact = packed.read_range(0, ROWS)
-    steps = np.abs(exact).max(1, keepdims=True) / 127
-    assert (np.abs(table.read_range(0, ROWS) - exact) <= 0.5001 * steps).all()
+    assert (np.abs(table.read_range(0, ROWS) - exact) <= 0.5001 * steps_of(exact)).all()
     assert table.slots == packed.slots
     index = packed.memory(training=False).total - 4 * packed.slots
-    assert table.memory(training=False).total == index + packed.slots + 4 * ROWS
+    assert table.memory(training=False).total == index + packed.slots + ROWS
 
 
 def test_packed_float16_is_off_by_its_rounding(weights):
@@ -124,7 +135,7 @@ def test_a_whole_one_is_trained_as_it_lies(storage):
     assert np.abs(after[:299] - 1).mean() < (0.02 if storage == "bits8" else 0.01)
     np.testing.assert_array_equal(after[299], first[299])
     arrays = table.arrays(training=True)
-    besides = 4 + (2 * 40 if storage == "bits8" else 0)
+    besides = {"int8": 2, "float16": 4, "bits8": 4 + 2 * 40}[storage]
     assert table.memory(training=True).total - table.memory(training=False).total == besides * 300
     again = build_tables([shape], storage, [], Start("normal", 0.5, 4), False, choose().backend)["table"]
     again.load_arrays(arrays)

@@ -223,8 +223,9 @@ def _packed_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
 
 def _packed_int8_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
     values = source.take(f"{entry.name}.values", (entry.slots,), np.int8)
-    scales = source.take(f"{entry.name}.scales", (entry.rows,), np.float32)
-    return PackedInt8Table(_shape(entry), PackedInt8Rows(*_index(entry, source), values, scales), backend)
+    return PackedInt8Table(
+        _shape(entry), PackedInt8Rows(*_index(entry, source), values, _codes(entry, source)), backend
+    )
 
 
 def _packed_float16_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
@@ -267,8 +268,7 @@ def _shape(entry: TableEntry) -> Shape:
 
 def _int8_table(entry: TableEntry, source: Source, backend: Backend) -> Table:
     values = source.take(f"{entry.name}.values", (entry.rows, entry.width), np.int8)
-    scales = source.take(f"{entry.name}.scales", (entry.rows,), np.float32)
-    return Int8Table(_shape(entry), values, scales, backend)
+    return Int8Table(_shape(entry), values, _codes(entry, source), backend)
 
 
 def _float16_table(entry: TableEntry, source: Source, backend: Backend) -> Table:

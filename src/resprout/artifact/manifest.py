@@ -10,9 +10,9 @@ from resprout.artifact.files import read_json
 from resprout.errors import RunError
 
 FORMAT = "resprout-model"
-VERSION = 3
-_INDEX_SINCE = {"packed": 2, "packed_int8": 2, "packed_float16": 2, "prefix": 3}
-"""The version with which a storage came to have a start for several rows, where it had one for each."""
+VERSION = 4
+_SINCE = {"packed": 2, "packed_float16": 2, "prefix": 3, "packed_int8": 4, "int8": 4}
+"""The version with which a storage came to lie as it does: a start for several rows, a byte for the scale of a row."""
 MANIFEST = "model.json"
 AGAIN = "copy the folder again, or train again"
 
@@ -93,9 +93,9 @@ def read_manifest(folder: Path) -> Manifest:
         place = ".".join(map(str, first["loc"]))
         raise RunError(f"{path} is damaged: {place}: {first['msg']}; {AGAIN}") from error
     for table in manifest.tables:
-        if manifest.version < _INDEX_SINCE.get(table.storage, 0):
+        if manifest.version < _SINCE.get(table.storage, 0):
             raise RunError(
-                f"{path} has {table.storage} tables with a start for each row, as version {version} of the format: "
-                "train again"
+                f"{path} has {table.storage} tables as they lay in version {version} of the format, which this library "
+                "does not read: train again"
             )
     return manifest

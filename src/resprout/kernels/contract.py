@@ -22,6 +22,7 @@ MAX_WIDTH = 1024
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
+U16 = NDArray[np.uint16]
 U32 = NDArray[np.uint32]
 Mask = NDArray[np.uint8] | NDArray[np.uint16]
 Lengths = NDArray[np.uint8] | NDArray[np.uint16]
@@ -33,11 +34,24 @@ class DenseRows(NamedTuple):
     values: F32
 
 
+ROW_SCALES: F32 = np.exp2((np.arange(256) - 192) / 8).astype(np.float32)
+"""What a row's code stands for: eight to a power of two; nothing below the first, no number above the last."""
+ROW_SCALES[0], ROW_SCALES[255] = 0, np.nan
+
+
+def scale_codes(largest: F32, steps: int) -> NDArray[np.uint8]:
+    """The codes of the smallest scales of which so many steps reach the largest weights of rows; 255 if none do."""
+    return np.searchsorted(ROW_SCALES[:-1] * np.float32(steps), largest).astype(np.uint8)
+
+
 class Int8Rows(NamedTuple):
-    """Rows of integers with a scale each: `values` is int8 `[rows, width]`, `scales` float32 `[rows]`."""
+    """Rows of integers: a weight is its integer times `ROW_SCALES` of its row's code.
+
+    values: int8 `[rows, width]`; codes: uint8 `[rows]`.
+    """
 
     values: NDArray[np.int8]
-    scales: F32
+    codes: NDArray[np.uint8]
 
 
 class HalfRows(NamedTuple):
@@ -62,11 +76,11 @@ class BitRows(NamedTuple):
 
     Plane 0 is the highest bit of the first columns of a row, as many as have one; plane 1 the next bit of the first of
     these, and so on, each right behind the one before. So a column with n bits is in the first n planes, and a weight
-    is `BIT_SCALES[code of its row] * step of its column * (+-2^(n - 1) ... +-2 +-1)`, plus where a bit is on; 0 in a
+    is `ROW_SCALES[code of its row] * step of its column * (+-2^(n - 1) ... +-2 +-1)`, plus where a bit is on; 0 in a
     column without bits, and in a row of code 0.
 
     planes: uint8 `[rows, row bytes]`, of which four may be read even if there are fewer; bit `p % 8` of byte `p // 8`
-    of a row is bit `p` of it, and bits beyond the last plane are 0. codes: uint8 `[rows]`, numbers of `BIT_SCALES`.
+    of a row is bit `p` of it, and bits beyond the last plane are 0. codes: uint8 `[rows]`, numbers of `ROW_SCALES`.
     starts: int64 `[planes + 1]`: the first bit of each plane, and the one behind the last; no plane is longer than the
     one before. steps: float32 `[width]`.
     depths: int64 `[blocks]`, for each 16 columns how many planes reach them. What these have there, in a word of four
@@ -86,10 +100,6 @@ class BitRows(NamedTuple):
     whole: I64
 
 
-BIT_SCALES: F32 = np.exp2((np.arange(256) - 192) / 8).astype(np.float32)
-"""What a code of `BitRows` stands for: eight to a power of two; nothing below the first, no number above the last."""
-BIT_SCALES[0], BIT_SCALES[255] = 0, np.nan
-
 BIT_STEPS = (1.5958, 0.9957, 0.5860, 0.3352, 0.1881, 0.1041, 0.0569, 0.0308)
 """The best distance of levels for 1 to 8 bits, by the standard deviation of normal weights (Max 1960, table 2)."""
 
@@ -100,7 +110,7 @@ _WORD = 4
 def bit_rows(planes: NDArray[np.uint8], codes: NDArray[np.uint8], bits: NDArray[np.uint8], spread: F32) -> BitRows:
     """Rows whose columns have so many bits each, 0 to 8, never more than the column before; the first one has some.
 
-    spread: float32 `[width]`, the standard deviations of columns that levels are made for; `BIT_SCALES` times it for
+    spread: float32 `[width]`, the standard deviations of columns that levels are made for; `ROW_SCALES` times it for
     the weights of a single row.
     """
     reaches = np.count_nonzero(bits > np.arange(bits.max(initial=0))[:, None], 1)
@@ -150,12 +160,12 @@ class PackedRows(NamedTuple):
 
 
 class PackedInt8Rows(NamedTuple):
-    """Packed rows of integers with a scale each: `values` is int8 `[slots]`, `scales` float32 `[rows]`."""
+    """Packed rows of integers, as `Int8Rows`: `values` is int8 `[slots]`, `codes` uint8 `[rows]`."""
 
     mask: Mask
     starts: I32 | I64
     values: NDArray[np.int8]
-    scales: F32
+    codes: NDArray[np.uint8]
 
 
 class PackedHalfRows(NamedTuple):
@@ -256,9 +266,9 @@ class RowStep(NamedTuple):
     """One step with a second moment for each row and none of first order (as Adam with beta_1 = 0, by row).
 
     rate: learning rate; root: 1 / sqrt(1 - beta_2^t); key: 32 bits from which float16 numbers are rounded at random.
-    offsets, phase: 32 bits each, for int8, whose steps are so coarse that what is random adds up: each weight has an
-    offset of its own, from `offsets`, and is rounded up where its fraction is at least 1 - u, u = (offset + phase) /
-    2^32 mod 1. `phase` goes on from step to step, so that a weight meets all u alike.
+    offsets, phase: 32 bits each, for int8 and its moments, whose steps are so coarse that what is random adds up: each
+    weight has an offset of its own, from `offsets`, and is rounded up where its fraction is at least 1 - u, u = (offset
+    + phase) / 2^32 mod 1. `phase` goes on from step to step, so that a weight meets all u alike.
     """
 
     rate: float
@@ -271,8 +281,8 @@ class RowStep(NamedTuple):
 
 
 INT8_LARGEST, INT8_LEAST, INT8_NEW = 126, 100, 120
-"""How many steps the largest weight of an int8 row may have, and has where a new scale is chosen: in training scales
-move only if they must, for then all weights of the row are rounded anew."""
+"""How many steps the largest weight of an int8 row may have, and has at most where a new scale is chosen: in training
+scales move only if they must, for then all weights of the row are rounded anew."""
 
 ScoreBlocks = Callable[[], Iterator[tuple[int, F32]]]
 """Each call yields (first row, float32 `[some rows, width]`) from a table's first row to its last, always the same."""
@@ -331,16 +341,20 @@ class Backend(Protocol):
         gradients: float32 `[some rows, width]`, passed over where there is no slot; moments: `[slots]`.
         """
 
-    def update_int8(self, rows: Int8Rows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
-        """Values and scales of rows from `first` on, and their second moments `[rows]`, in place.
+    def update_half(self, rows: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
+        """Rows from `first` on, and their second moments, float32 `[rows]`, in place.
 
-        A row's moment follows the mean square of its gradient. Values are rounded up or down, so that their mean over
-        steps is what they would be unrounded; the scale is chosen anew where the largest would have less than
-        `INT8_LEAST` steps, or more than `INT8_LARGEST`. A row whose gradient is 0 stays as it is, but for its moment.
+        A row's moment follows the mean square of its gradient. Values are rounded up or down at random, so that their
+        mean is what they would be unrounded. A row whose gradient is 0 stays as it is, but for its moment.
         """
 
-    def update_half(self, rows: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
-        """As `update_int8`, for float16 rows, in which each value has a scale of its own and is rounded at random."""
+    def update_int8(self, rows: Int8Rows, moments: U16, first: int, gradients: F32, step: RowStep) -> None:
+        """As `update_half`, for int8 rows, whose values and moments are rounded up or down by turns.
+
+        moments: bfloat16 `[rows]`, the upper halves of float32 numbers. The code of a row is chosen anew where its
+        largest weight would have less than `INT8_LEAST` steps, or more than `INT8_LARGEST`, and is 255 where no scale
+        is large enough. Offsets of moments follow those of all values.
+        """
 
     def update_bits(
         self, rows: BitRows, unrounded: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep

@@ -12,7 +12,7 @@ from resprout.methods.method import Allowance, Stage, needed
 
 TRAINED = Layout(TRAINED_BYTES)
 """A packed table in training whose slots stay where they are."""
-LAYOUTS: Mapping[str, Layout] = {"float32": Layout(), "float16": Layout(2), "int8": Layout(1, 4)}
+LAYOUTS: Mapping[str, Layout] = {"float32": Layout(), "float16": Layout(2), "int8": Layout(1, 1)}
 
 
 class PackedOptions(method.Options):
@@ -20,7 +20,7 @@ class PackedOptions(method.Options):
 
     precision: Literal["float32", "float16", "int8"] = Field(
         default="float32",
-        description="of the deployed slots, which are trained in float32: 4, 2 or 1 bytes, and for int8 4 bytes a row; "
+        description="of the deployed slots, which are trained in float32: 4, 2 or 1 bytes, and for int8 one a row; "
         "a budget in bytes then has more slots",
     )
 

@@ -22,7 +22,7 @@ def _plane_bytes(bits: int, width: int) -> int:
 
 DEPLOYED: Mapping[str, RowBytes] = {
     "float16": lambda width: 2 * width,
-    "int8": lambda width: width + 4,
+    "int8": lambda width: width + 1,
     **{f"bits{bits}": partial(_plane_bytes, bits) for bits in range(6, 0, -1)},
 }
 """What a row takes; of planes, as much as there is."""
@@ -33,7 +33,7 @@ class Options(method.Options):
 
     precision: Precision = Field(
         default="int8",
-        description="int8: a byte a weight, 4 a row; float16: 2 bytes a weight; bits4: 4 bits, a byte a row; planes: "
+        description="int8: a byte a weight, one a row; float16: 2 bytes a weight; bits4: 4 bits, a byte a row; planes: "
         "all columns, turned so that the first ones tell most, which get most bits (mf, lightgcn, ultragcn)",
     )
     rows_for: RowsFor = Field(

@@ -174,8 +174,8 @@ def _stored(allowance: Allowance, precision: str) -> tuple[str, tuple[int, ...]]
 
 def _trained_bytes(precision: str, width: int) -> int:
     """Of a row with its moment and, of few bits, with what its weights are rounded from."""
-    unrounded = 2 * width if precision in BITS else 0
-    return DEPLOYED[precision](width) + unrounded + 4
+    unrounded, moment = 2 * width if precision in BITS else 0, 2 if precision == "int8" else 4
+    return DEPLOYED[precision](width) + unrounded + moment
 
 
 class LateRounding(Hooks):

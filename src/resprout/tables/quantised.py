@@ -6,7 +6,7 @@ as when it is deployed.
 """
 
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from resprout.budget import Shape
 from resprout.kernels.contract import (
     F32,
+    ROW_SCALES,
     Backend,
     HalfRows,
     Int8Rows,
@@ -22,6 +23,7 @@ from resprout.kernels.contract import (
     PackedRows,
     RowStep,
     ScoreBlocks,
+    scale_codes,
     starts_of,
 )
 from resprout.tables.initial import Start
@@ -63,7 +65,8 @@ class QuantisedTable(Table):
 class WholeTable(QuantisedTable):
     """A quantised table that is stored whole, and can be trained."""
 
-    _row_moments: F32 | None = None
+    _moments_in: ClassVar[Any] = np.float32
+    _row_moments: NDArray[Any] | None = None
 
     @classmethod
     def start(cls, shape: Shape, start: Start, backend: Backend) -> Self:
@@ -81,14 +84,14 @@ class WholeTable(QuantisedTable):
             self._set(first, block[: last - first])
 
     @property
-    def row_moments(self) -> F32:
-        """The second moment of each row, float32 `[rows]`; zero before the first step."""
+    def row_moments(self) -> NDArray[Any]:
+        """The second moment of each row, float32 or the bits of bfloat16 `[rows]`; zero before the first step."""
         if self._row_moments is None:
-            self._row_moments = np.zeros(self.shape.rows, np.float32)
+            self._row_moments = np.zeros(self.shape.rows, self._moments_in)
         return self._row_moments
 
     def update(self, by: Update) -> None:
-        """See `Table.update`: by row, rounded at random."""
+        """See `Table.update`: by row, rounded."""
         step = by.by_row(self.shape.name)
         for first, gradients in self.gradient_blocks():
             self._update(first, gradients, step)
@@ -110,33 +113,37 @@ class WholeTable(QuantisedTable):
 
 
 class Int8Table(WholeTable):
-    """A byte a weight and a float32 scale a row, of which no weight is more than 127 steps from 0."""
+    """A byte a weight and one a row for its scale, of which no weight is more than 127 steps from 0.
+
+    Rows are so short that their moments count: bfloat16, rounded by turns as the weights are.
+    """
 
     storage = "int8"
+    _moments_in = np.uint16
 
-    def __init__(self, shape: Shape, values: NDArray[np.int8], scales: F32, backend: Backend) -> None:
+    def __init__(self, shape: Shape, values: NDArray[np.int8], codes: NDArray[np.uint8], backend: Backend) -> None:
         self._begin(shape, backend)
-        self.values, self.scales = values, scales
+        self.values, self.codes = values, codes
 
     @classmethod
     def empty(cls, shape: Shape, backend: Backend, slots_from: Table | None = None) -> Self:  # noqa: ARG003
         """See `QuantisedTable.empty`."""
-        return cls(shape, np.zeros((shape.rows, shape.width), np.int8), np.zeros(shape.rows, np.float32), backend)
+        return cls(shape, np.zeros((shape.rows, shape.width), np.int8), np.zeros(shape.rows, np.uint8), backend)
 
     @property
     def stored(self) -> Int8Rows:
         """See `Table.stored`."""
-        return Int8Rows(self.values, self.scales)
+        return Int8Rows(self.values, self.codes)
 
     def _stored_arrays(self) -> dict[str, NDArray[Any]]:
-        return {"values": self.values, "scales": self.scales}
+        return {"values": self.values, "codes": self.codes}
 
     def _update(self, first: int, gradients: F32, step: RowStep) -> None:
         self.backend.update_int8(self.stored, self.row_moments, first, gradients, step)
 
     def _set(self, first: int, rows: F32) -> None:
         its = slice(first, first + len(rows))
-        self.values[its], self.scales[its] = _integers(rows)
+        self.values[its], self.codes[its] = _integers(rows)
 
 
 class Float16Table(WholeTable):
@@ -181,7 +188,7 @@ class PackedQuantisedTable(RowsTable, QuantisedTable):
 
 
 class PackedInt8Table(PackedQuantisedTable):
-    """Packed, with a byte a slot and a float32 scale a row."""
+    """Packed, with a byte a slot, and one a row for its scale."""
 
     storage = "packed_int8"
     _rows: PackedInt8Rows
@@ -190,7 +197,7 @@ class PackedInt8Table(PackedQuantisedTable):
     def empty(cls, shape: Shape, backend: Backend, slots_from: Table | None = None) -> Self:
         """See `QuantisedTable.empty`."""
         mask, starts = _index(shape, slots_from)
-        rows = PackedInt8Rows(mask, starts, np.zeros(starts[-1], np.int8), np.zeros(shape.rows, np.float32))
+        rows = PackedInt8Rows(mask, starts, np.zeros(starts[-1], np.int8), np.zeros(shape.rows, np.uint8))
         return cls(shape, rows, backend)
 
     @property
@@ -200,8 +207,8 @@ class PackedInt8Table(PackedQuantisedTable):
 
     def _set(self, first: int, rows: F32) -> None:
         slots, where = slots_in(self._rows, first, rows)
-        integers, scales = _integers(np.where(where, rows, 0))
-        self._rows.values[slots], self._rows.scales[first : first + len(rows)] = integers[where], scales
+        integers, codes = _integers(np.where(where, rows, 0))
+        self._rows.values[slots], self._rows.codes[first : first + len(rows)] = integers[where], codes
 
 
 class PackedFloat16Table(PackedQuantisedTable):
@@ -235,11 +242,11 @@ def _index(shape: Shape, slots_from: Table | None) -> tuple[NDArray[Any], NDArra
     return packed.mask, packed.starts
 
 
-def _integers(rows: F32) -> tuple[NDArray[np.int8], F32]:
-    """Rows as integers of -127 to 127, and the scale of each row."""
-    scales: F32 = np.abs(rows).max(1, initial=0) / np.float32(127)
-    steps = np.maximum(scales, np.finfo(np.float32).tiny)[:, None]
-    return np.rint(rows / steps).clip(-127, 127).astype(np.int8), scales
+def _integers(rows: F32) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
+    """Rows as integers of -127 to 127, and the code of each row's scale; the nearest that there are to huge weights."""
+    codes = np.minimum(scale_codes(np.abs(rows).max(1, initial=0), 127), len(ROW_SCALES) - 2)
+    scales = np.where(codes > 0, ROW_SCALES[codes], 1)[:, None]
+    return np.rint(rows / scales).clip(-127, 127).astype(np.int8), codes
 
 
 def as_halves(rows: F32) -> NDArray[np.float16]:

@@ -23,7 +23,7 @@ from resprout.training.cost import Spent, spent_from
 from resprout.training.loop import Progress
 from resprout.training.optimizer import Optimizer
 
-FORMAT = "resprout-checkpoint-4"
+FORMAT = "resprout-checkpoint-5"
 # no table's name has a slash
 _NETWORK, _METHOD, _MOMENTS = "network/", "method/", "moments/"
 # of the time, at most; but 0.1 s are always there

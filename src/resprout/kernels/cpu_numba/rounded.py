@@ -6,12 +6,13 @@ import numpy as np
 from numba import njit, prange
 
 from resprout.kernels.contract import (
-    BIT_SCALES,
     BIT_STEPS,
     F32,
     INT8_LARGEST,
     INT8_LEAST,
     INT8_NEW,
+    ROW_SCALES,
+    U16,
     BitRows,
     HalfRows,
     Int8Rows,
@@ -20,12 +21,13 @@ from resprout.kernels.contract import (
 
 _ROWS_PER_TASK = 64
 _BIT_STEPS = np.array(BIT_STEPS, np.float32)
+_REACH = ROW_SCALES[:-1] * np.float32(INT8_NEW)
 
 
-def update_int8(rows: Int8Rows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
+def update_int8(rows: Int8Rows, moments: U16, first: int, gradients: F32, step: RowStep) -> None:
     """See `contract.Backend.update_int8`."""
     numbers, thresholds = _numbers(step), (np.uint32(step.offsets), np.uint32(step.phase))
-    _update_int8(rows.values, rows.scales, moments, first, gradients, *numbers, *thresholds)
+    _update_int8(rows.values, rows.codes, moments, first, gradients, *numbers, *thresholds)
 
 
 def update_half(rows: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
@@ -84,37 +86,57 @@ def _size(
     return rate / (np.sqrt(moment) * root + epsilon) if square > 0 else np.float32(-1)
 
 
+@njit(inline="always")
+def _turn(offsets: np.uint32, phase: np.uint32, counter: int) -> np.uint32:
+    """16 bits, what the threshold of this value or moment has come round to."""
+    return np.uint32(np.uint32(_bits(offsets, counter) + phase) >> np.uint32(16))
+
+
+@njit(cache=True)
+def _code_of(largest: np.float32) -> np.uint8:
+    """The code of a new scale, by halving; comparisons with what is no number are false, so that it has the last."""
+    low, high = 0, _REACH.size
+    while low < high:
+        middle = (low + high) // 2
+        if _REACH[middle] >= largest:
+            high = middle
+        else:
+            low = middle + 1
+    return np.uint8(low)
+
+
 @njit(parallel=True, cache=True, error_model="numpy")
 def _update_int8(
-    values: np.ndarray, scales: F32, moments: F32, first: int, gradients: F32, rate: np.float32, root: np.float32,
-    beta: np.float32, other: np.float32, epsilon: np.float32, offsets: np.uint32, phase: np.uint32,
+    values: np.ndarray, codes: np.ndarray, moments: np.ndarray, first: int, gradients: F32, rate: np.float32,
+    root: np.float32, beta: np.float32, other: np.float32, epsilon: np.float32, offsets: np.uint32, phase: np.uint32,
 ) -> None:  # fmt: skip
     rows, width = gradients.shape
     for part in prange(-(-rows // _ROWS_PER_TASK)):
-        updated = np.empty(width, np.float32)
+        updated, moment = np.empty(width, np.float32), np.empty(1, np.float32)
+        as_bits = moment.view(np.uint32)
         for at in range(part * _ROWS_PER_TASK, min(rows, (part + 1) * _ROWS_PER_TASK)):
             row, gradient = first + at, gradients[at]
-            size = _size(moments, row, gradient, rate, root, beta, other, epsilon)
+            as_bits[0] = np.uint32(moments[row]) << np.uint32(16)
+            size = _size(moment, 0, gradient, rate, root, beta, other, epsilon)
+            moments[row] = np.uint16((as_bits[0] + _turn(offsets, phase, values.size + row)) >> np.uint32(16))
             if size < 0:
                 continue
-            old, own = scales[row], values[row]
+            scale, own = ROW_SCALES[codes[row]], values[row]
             largest = np.float32(0)
             for k in range(width):
-                value = np.float32(own[k]) * old - size * gradient[k]
+                value = np.float32(own[k]) * scale - size * gradient[k]
                 updated[k] = value
-                largest = max(largest, abs(value))
-            if largest == 0:
-                scales[row] = 0
+                if abs(value) > largest or value != value:  # what is no number stays the largest
+                    largest = abs(value)
+            if not np.float32(INT8_LEAST) * scale <= largest <= np.float32(INT8_LARGEST) * scale:
+                codes[row] = _code_of(largest)
+                scale = ROW_SCALES[codes[row]]
+            if not scale > 0:  # all weights are 0, or one is beyond all scales
                 own[:] = 0
                 continue
-            scale = old
-            if not (np.float32(INT8_LEAST) * old <= largest <= np.float32(INT8_LARGEST) * old):
-                scale = max(largest * np.float32(1 / INT8_NEW), np.float32(2.0**-126))
-            scales[row] = scale
             inverse = np.float32(1) / scale
             for k in range(width):
-                threshold = np.uint32(_bits(offsets, row * width + k) + phase)
-                chance = np.float32(threshold >> np.uint32(16)) * np.float32(1 / 65536)
+                chance = np.float32(_turn(offsets, phase, row * width + k)) * np.float32(1 / 65536)
                 own[k] = np.int8(np.int32((updated[k] * inverse + np.float32(128)) + chance) - 128)
 
 
@@ -185,7 +207,7 @@ def _round_row(
 ) -> int:  # fmt: skip
     """The code of the row. `scaled` and `words` are room for the columns that have bits, words eight of them each."""
     bits, distances, spread = columns
-    live, last = bits.size, BIT_SCALES.size - 1
+    live, last = bits.size, ROW_SCALES.size - 1
     for k in range(live):
         scaled[k] = values[k] / spread[k]
     scale = math.sqrt(_square(scaled[:live]))
@@ -198,7 +220,7 @@ def _round_row(
     numbers = words.view(np.uint8)
     for k in range(live):
         half = np.float32(1 << (bits[k] - 1))
-        level = np.floor(values[k] / (distances[k] * BIT_SCALES[code]))
+        level = np.floor(values[k] / (distances[k] * ROW_SCALES[code]))
         # the highest bit first: plane 0 has bit 7 of all of these
         numbers[k] = np.uint8(min(max(level, -half), half - np.float32(1)) + half) << np.uint8(8 - bits[k])
     for plane in range(starts.size - 1):

@@ -70,7 +70,7 @@ class OpenPackedInt8Rows(NamedTuple):
     mask: Mask
     starts: NDArray[np.integer[Any]]
     values: NDArray[np.int8]
-    scales: NDArray[np.float32]
+    codes: NDArray[np.uint8]
 
 
 class OpenPackedHalfRows(NamedTuple):

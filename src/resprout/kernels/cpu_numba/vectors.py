@@ -18,8 +18,8 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 from resprout.kernels.contract import (
-    BIT_SCALES,
     LANES,
+    ROW_SCALES,
     Bfloat16Rows,
     BitRows,
     CompactRows,
@@ -117,12 +117,18 @@ def _packed_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _
     return _Reader(blocks, ask if is_open else _ask_nothing)
 
 
+def _row_scale(b: ir.IRBuilder, codes: ir.Value, row: ir.Value) -> ir.Value:
+    """The scale of the row in all lanes."""
+    scales = constants(b, "resprout_row_scales", F32, ROW_SCALES.tolist())
+    return splat(b, b.load(b.gep(scales, [b.zext(b.load(b.gep(codes, [row])), I64)])))
+
+
 def _packed_int8_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chunk,
                         is_open: bool = False) -> _Reader:  # fmt: skip
     find = _packed_finder(b, fields, shape, chunk, is_open)
 
     def blocks(row: ir.Value) -> list[ir.Value]:
-        scale = splat(b, b.load(b.gep(fields[3], [row])))
+        scale = _row_scale(b, fields[3], row)
         return [_scaled(b, integers, scale) for integers in packed_integers(b, *find(row), len(chunk.lanes))]
 
     return _Reader(blocks, _ask_nothing)
@@ -173,11 +179,11 @@ def _dense_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _C
 
 
 def _int8_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chunk) -> _Reader:
-    (values, scales), width = fields, shape(0)[1]
+    (values, codes), width = fields, shape(0)[1]
 
     def blocks(row: ir.Value) -> list[ir.Value]:
         start = b.gep(values, [b.add(b.mul(row, width), chunk.column)])
-        scale = splat(b, b.load(b.gep(scales, [row])))
+        scale = _row_scale(b, codes, row)
         vectors = []
         for k, lanes in enumerate(chunk.lanes):
             integers = load_integers(b, b.gep(start, [constant(LANES * k)]), lanes, 8)
@@ -228,7 +234,6 @@ def _bit_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chu
     rows, row_bytes = shape(0)
     all_blocks = shape(5)[1]
     first_block = b.udiv(chunk.column, constant(LANES))
-    scales = constants(b, "resprout_bit_scales", F32, BIT_SCALES.tolist())
     ones, minus_ones, twos = (ir.Constant(VECTOR, [number] * LANES) for number in (1.0, -1.0, 2.0))
     fma = function(b, "llvm.fma.v16f32", VECTOR, [VECTOR] * 3)
     # only rows of less than a word can begin behind the last one
@@ -293,7 +298,7 @@ def _bit_reader(b: ir.IRBuilder, fields: list[ir.Value], shape: Any, chunk: _Chu
         ] + totals[-1:]
 
     def blocks(row: ir.Value) -> list[ir.Value]:
-        scale = splat(b, b.load(b.gep(scales, [b.zext(b.load(b.gep(codes, [row])), I64)])))
+        scale = _row_scale(b, codes, row)
         begins = b.mul(row, row_bytes)
         start = b.select(b.icmp_signed("<", begins, last), begins, last)
         late = b.shl(b.sub(begins, start), constant(3))

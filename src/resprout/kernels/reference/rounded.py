@@ -12,34 +12,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resprout.kernels.contract import (
-    BIT_SCALES,
     BIT_STEPS,
     F32,
     INT8_LARGEST,
     INT8_LEAST,
     INT8_NEW,
+    ROW_SCALES,
+    U16,
     BitRows,
     HalfRows,
     Int8Rows,
     RowStep,
     bits_of,
+    scale_codes,
 )
 
 _WORD = 1 << 32
 _LARGEST_HALF = np.float32(65504)
 
 
-def update_int8(rows: Int8Rows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
+def update_int8(rows: Int8Rows, moments: U16, first: int, gradients: F32, step: RowStep) -> None:
     """See `contract.Backend.update_int8`."""
+    width = gradients.shape[1]
     for row, gradient in enumerate(gradients, first):
-        if not _moment_moves(moments, row, gradient, step):
+        own = (moments[row : row + 1].astype(np.uint32) << 16).view(np.float32)
+        moves = _moment_moves(own, 0, gradient, step)
+        moments[row] = (int(own.view(np.uint32)[0]) + _turn(step, rows.values.size + row)) >> 16
+        if not moves:
             continue
-        updated = rows.values[row] * rows.scales[row] - _rate(moments[row], step) * gradient
-        scale = rows.scales[row] = _scale(np.abs(updated).max(), rows.scales[row])
+        updated = rows.values[row] * ROW_SCALES[rows.codes[row]] - _rate(own[0], step) * gradient
+        code = rows.codes[row] = _int8_code(np.abs(updated).max(), rows.codes[row])
+        inverse = np.float32(0) if code in (0, 255) else np.float32(1) / ROW_SCALES[code]
         for column, value in enumerate(updated):
-            phase = (_bits(step.offsets, row * len(gradient) + column) + step.phase) % _WORD
-            chance = np.float32(phase >> 16) / np.float32(1 << 16)
-            rows.values[row, column] = int((value * _inverse(scale) + np.float32(128)) + chance) - 128
+            chance = np.float32(_turn(step, row * width + column)) / np.float32(1 << 16)
+            rows.values[row, column] = int((value * inverse + np.float32(128)) + chance) - 128 if inverse else 0
 
 
 def update_half(rows: HalfRows, moments: F32, first: int, gradients: F32, step: RowStep) -> None:
@@ -75,8 +81,8 @@ def round_bits(values: F32, first: int, rows: BitRows) -> None:
     for row, own in enumerate(values[:, :live], first):
         code = _code(math.sqrt(np.square((own / spread).astype(np.float64)).mean()))
         numbers = np.zeros(live, np.int64)
-        if 0 < code < len(BIT_SCALES) - 1:
-            levels = np.floor(own / (distances * BIT_SCALES[code]))
+        if 0 < code < len(ROW_SCALES) - 1:
+            levels = np.floor(own / (distances * ROW_SCALES[code]))
             numbers = (levels.clip(-halves, halves - 1) + halves).astype(np.int64)
         string = np.concatenate(
             [numbers[:reach] >> bits[:reach] - 1 - plane & 1 for plane, reach in enumerate(np.diff(rows.starts))]
@@ -94,7 +100,7 @@ def _packed(string: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
 
 def _code(scale: float) -> int:
     """The number of the scale next to this one."""
-    last = len(BIT_SCALES) - 1
+    last = len(ROW_SCALES) - 1
     if scale == 0 or not math.isfinite(scale):
         return last if scale else 0
     return min(max(round(8 * math.log2(scale)) + 192, 1), last - 1)
@@ -111,15 +117,16 @@ def _rate(moment: np.float32, step: RowStep) -> np.float32:
     return np.float32(np.float32(step.rate) / (np.sqrt(moment) * np.float32(step.root) + np.float32(step.epsilon)))
 
 
-def _scale(largest: np.float32, old: np.float32) -> np.float32:
+def _int8_code(largest: np.float32, old: np.uint8) -> np.uint8:
     """The old one, where it does for a row whose largest weight is this."""
-    if INT8_LEAST * old <= largest <= INT8_LARGEST * old:
+    if INT8_LEAST * ROW_SCALES[old] <= largest <= INT8_LARGEST * ROW_SCALES[old]:
         return old
-    return np.float32(0) if largest == 0 else max(largest * np.float32(1 / INT8_NEW), np.float32(2.0**-126))
+    return np.uint8(scale_codes(np.array([largest]), INT8_NEW)[0])
 
 
-def _inverse(scale: np.float32) -> np.float32:
-    return np.float32(1) / scale if scale else np.float32(0)
+def _turn(step: RowStep, counter: int) -> int:
+    """16 bits, what the threshold of this value or moment has come round to."""
+    return (_bits(step.offsets, counter) + step.phase) % _WORD >> 16
 
 
 def _bits(key: int, counter: int) -> int:

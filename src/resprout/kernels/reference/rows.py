@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resprout.kernels.contract import (
-    BIT_SCALES,
     F32,
     LANES,
+    ROW_SCALES,
     U32,
     Bfloat16Rows,
     BitRows,
@@ -33,7 +33,7 @@ def whole(rows: Rows, count: int, width: int) -> F32:
     if isinstance(rows, DenseRows):
         return rows.values
     if isinstance(rows, Int8Rows):
-        return rows.values * rows.scales[:, None]
+        return rows.values * ROW_SCALES[rows.codes, None]
     if isinstance(rows, HalfRows):
         return _floats(rows.bits)
     if isinstance(rows, Bfloat16Rows):
@@ -65,7 +65,7 @@ def entries(rows: Rows, row: int, width: int) -> tuple[NDArray[np.intp], F32]:
     if isinstance(rows, DenseRows):
         return np.arange(width), rows.values[row]
     if isinstance(rows, Int8Rows):
-        return np.arange(width), rows.values[row] * rows.scales[row]
+        return np.arange(width), rows.values[row] * ROW_SCALES[rows.codes[row]]
     if isinstance(rows, HalfRows):
         return np.arange(width), _floats(rows.bits[row])
     if isinstance(rows, Bfloat16Rows):
@@ -81,7 +81,9 @@ def _slots(rows: MaskedRows, row: int) -> F32:
     its = slice(*(slots_before(rows, place) for place in (row, row + 1)))
     if isinstance(rows, PackedHalfRows):
         return _floats(rows.bits[its])
-    values: F32 = rows.values[its] * (rows.scales[row] if isinstance(rows, PackedInt8Rows) else np.float32(1))
+    values: F32 = rows.values[its] * (
+        ROW_SCALES[rows.codes[row]] if isinstance(rows, PackedInt8Rows) else np.float32(1)
+    )
     return values
 
 
@@ -114,7 +116,7 @@ def _of_bits(rows: BitRows, its: slice, width: int) -> F32:
     for first, end in pairwise(rows.starts):
         its_own = slice(0, end - first)
         numbers[:, its_own] = 2 * numbers[:, its_own] + np.where(bits[:, first:end], np.float32(1), np.float32(-1))
-    values: F32 = numbers * rows.steps * BIT_SCALES[rows.codes[its], None]
+    values: F32 = numbers * rows.steps * ROW_SCALES[rows.codes[its], None]
     return values
 
 
