@@ -29,7 +29,7 @@ METHODS = {
     "rkd": ["budget.limit=50%", "method.items=5", "method.samples=10"],
     "tkd, hierarchical": ["budget.limit=50%", "method.topology=hierarchical", "method.groups=3"],
     "tkd": ["budget.limit=50%", "method.teacher_epochs=4", "method.entities=30"],
-    "random, int8": ["budget.limit=1500B", "method.precision=int8"],
+    "random, int8": ["budget.limit=1200B", "method.precision=int8"],
     "dsl, prefix": ["budget.limit=30%", "method.regrow_every=3", "method.mask=prefix"],
     "dsl, float16": [
         "budget.limit=30%",
