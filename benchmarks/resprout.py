@@ -1,6 +1,6 @@
 """One training step of MF and LightGCN on Gowalla: rows of few bits against a dense table, and a narrow one.
 
-The narrow one takes as many bytes in training as the int8 table of width 64: 6 columns.
+The narrow one takes five bytes a row more in training than the int8 table of width 64: 6 columns.
 
 RESPROUT_DATA=... python -m benchmarks.resprout
 """
