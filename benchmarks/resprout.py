@@ -21,6 +21,8 @@ from resprout.tables.initial import Start
 from resprout.tables.planes import PlanesTable
 
 WIDTH, NARROW, BATCH, ROUNDS = 64, 6, 2048, 15
+L2 = 1e-4
+"""So little that the squares of a table, which few bits change, do not show in its loss."""
 KINDS = {
     "dense table": ("dense", WIDTH),
     "narrow": ("dense", NARROW),
@@ -67,7 +69,7 @@ def steps(backbone: type[Backbone], histories: Histories) -> bool:
 def without_users(histories: Histories) -> bool:
     print(f"one training step of LightGCN on Gowalla without rows for users: width {WIDTH}, batch {BATCH:,}")
     whole = model_of(LightGCN, histories, "dense", WIDTH)
-    options = LightGCN.Options(width=WIDTH)
+    options = LightGCN.Options(width=WIDTH, l2=L2)
     (shape,) = LightGCN.one_sided_shapes(options, histories.n_users, histories.n_items)["items"]
     start, backend = Start("normal", 0.1, 0), choose().backend
     kinds = {"items": "dense", "items, 4 bits": "bits4"}
@@ -93,7 +95,7 @@ def without_users(histories: Histories) -> bool:
 
 
 def model_of(backbone: type[Backbone], histories: Histories, storage: str, width: int) -> Backbone:
-    options = backbone.Options(width=width)
+    options = backbone.Options(width=width, l2=L2)
     return backbone(options, tables_of(backbone, options, histories, None, storage), histories)
 
 
