@@ -95,7 +95,7 @@ def without_users(histories: Histories) -> bool:
 
 
 def model_of(backbone: type[Backbone], histories: Histories, storage: str, width: int) -> Backbone:
-    options = backbone.Options(width=width, l2=L2)
+    options = backbone.Options.model_validate({"width": width, "l2": L2})
     return backbone(options, tables_of(backbone, options, histories, None, storage), histories)
 
 
