@@ -10,7 +10,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from resprout.evaluation.ranking import main_metrics
-from resprout.training.observers import epochs_label
+from resprout.training.observers import epochs_label, suited_labels
 
 # Off a terminal nobody resizes the window: wide enough that no cell is cut.
 _PLAIN_WIDTH = 200
@@ -47,8 +47,8 @@ def result_table(result: Mapping[str, Any]) -> Table:
         ("model", f"{result['backbone']}, {result['method']}, seed {result['seed']}"),
         ("epochs", epochs_label(result)),
         *((f"{part} {metric}", f"{measured[metric]:.4f}") for metric in main_metrics(measured)),
-        # older results do not say either of these
-        *((name, f"{value:.3g}, as suits the data") for name, value in result.get("suited", {}).items()),
+        *suited_labels(result),
+        # older results do not say
         *(("tables" if k == 0 else "", _made_of(table)) for k, table in enumerate(budget.get("tables", ()))),
         ("deployed", f"{decimal(budget['deployed_bytes'])}, {share(result)} of dense"),
         ("peak in training", f"{decimal(cost['peak_table_bytes'])} of tables"),

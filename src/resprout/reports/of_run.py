@@ -12,7 +12,7 @@ from resprout.reports.measured import Measured, group_labels, popularity_groups,
 from resprout.reports.page import Section
 from resprout.reports.plots import Axis, Plot
 from resprout.reports.tables import Cell, Table
-from resprout.training.observers import epochs_label, label
+from resprout.training.observers import epochs_label, label, suited_labels
 
 _DRAWN = 24
 
@@ -66,7 +66,7 @@ def _summary(result: dict[str, Any]) -> Table:
         ("budget", budget["limit"] or "none"),
         ("seed", str(result["seed"])),
         ("epochs", epochs_label(result)),
-        *((name, f"{value:.3g}, as suits the data") for name, value in result.get("suited", {}).items()),
+        *suited_labels(result),
     ]
     return Table("summary", "What was trained", ("", ""), [[Cell(one), Cell(other)] for one, other in rows], 2)
 

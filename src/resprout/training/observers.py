@@ -32,6 +32,11 @@ def epochs_label(result: Mapping[str, Any]) -> str:
     return text
 
 
+def suited_labels(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Options of a run that suit its data, by name, and what they came to; older results do not say."""
+    return [(name, f"{value:.3g}, as suits the data") for name, value in result.get("suited", {}).items()]
+
+
 @dataclass(frozen=True)
 class Plan:
     """What is about to be trained. phase: "train", "refit" or "final"; stage: its name; slots: weights that exist."""

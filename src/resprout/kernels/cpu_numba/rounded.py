@@ -92,19 +92,6 @@ def _turn(offsets: np.uint32, phase: np.uint32, counter: int) -> np.uint32:
     return np.uint32(np.uint32(_bits(offsets, counter) + phase) >> np.uint32(16))
 
 
-@njit(cache=True)
-def _code_of(largest: np.float32) -> np.uint8:
-    """The code of a new scale, by halving; comparisons with what is no number are false, so that it has the last."""
-    low, high = 0, _REACH.size
-    while low < high:
-        middle = (low + high) // 2
-        if _REACH[middle] >= largest:
-            high = middle
-        else:
-            low = middle + 1
-    return np.uint8(low)
-
-
 @njit(parallel=True, cache=True, error_model="numpy")
 def _update_int8(
     values: np.ndarray, codes: np.ndarray, moments: np.ndarray, first: int, gradients: F32, rate: np.float32,
@@ -129,7 +116,7 @@ def _update_int8(
                 if abs(value) > largest or value != value:  # what is no number stays the largest
                     largest = abs(value)
             if not np.float32(INT8_LEAST) * scale <= largest <= np.float32(INT8_LARGEST) * scale:
-                codes[row] = _code_of(largest)
+                codes[row] = np.searchsorted(_REACH, largest)  # as `contract.scale_codes`
                 scale = ROW_SCALES[codes[row]]
             if not scale > 0:  # all weights are 0, or one is beyond all scales
                 own[:] = 0
