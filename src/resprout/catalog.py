@@ -3,6 +3,7 @@
 import difflib
 import importlib
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
@@ -22,12 +23,12 @@ _SHARED = {
 
 def backbone_names() -> list[str]:
     """Names of all backbones, in alphabetical order."""
-    return _names("backbones")
+    return list(_names("backbones"))
 
 
 def method_names() -> list[str]:
     """Names of all methods, in alphabetical order."""
-    return _names("methods")
+    return list(_names("methods"))
 
 
 def load_backbone(name: str) -> "type[Backbone]":
@@ -52,8 +53,10 @@ def unknown(key: str, value: str, valid: Iterable[str], elsewhere: Sequence[str]
     return SettingsError(f"{key}: unknown {value!r}{hint}; valid are: {', '.join(valid) or 'none'}")
 
 
-def _names(folder: str) -> list[str]:
-    return sorted(path.stem for path in (_HERE / folder).glob("*.py") if path.stem not in _SHARED[folder])
+@cache
+def _names(folder: str) -> tuple[str, ...]:
+    """Looked for once: a study asks for each of its runs."""
+    return tuple(sorted(path.stem for path in (_HERE / folder).glob("*.py") if path.stem not in _SHARED[folder]))
 
 
 def _module(folder: str, key: str, name: str) -> ModuleType:

@@ -7,6 +7,7 @@ For other data, or in place of a bundled one, a file of this form can be given.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def with_recipe(values: Mapping[str, Any], file: Path | None = None) -> tuple[di
         name = f"{name}-{loss}"
     if name not in known:
         return dict(values), None
-    return _over(read_recipe(FOLDER / f"{name}.toml"), values), name
+    return _over(_bundled(FOLDER / f"{name}.toml"), values), name
 
 
 def read_recipe(file: Path) -> dict[str, Any]:
@@ -44,6 +45,12 @@ def read_recipe(file: Path) -> dict[str, Any]:
     return content
 
 
+@cache
+def _bundled(file: Path) -> Mapping[str, Any]:
+    """Read once: a study has hundreds of runs with the same recipe."""
+    return read_recipe(file)
+
+
 def _over(recipe: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """The values over those that a recipe has for their method, and these over those it has for all."""
     common = {key: content for key, content in recipe.items() if key != "methods"}
@@ -55,4 +62,9 @@ def _over(recipe: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any
 
 def recipe_names() -> list[str]:
     """Names of all recipes, like "gowalla/lightgcn" and, for another loss, "ml-1m/mf-softmax"."""
-    return sorted(f"{path.parent.name}/{path.stem}" for path in FOLDER.glob("*/*.toml"))
+    return list(_names(FOLDER))
+
+
+@cache
+def _names(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(f"{path.parent.name}/{path.stem}" for path in folder.glob("*/*.toml")))
