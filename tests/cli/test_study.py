@@ -4,6 +4,9 @@ import json
 import shutil
 
 import pytest
+from in_process import InThisProcess
+
+from resprout.study import processes
 
 STUDY = """
 name = "books"
@@ -22,6 +25,12 @@ def study(books_csv, tmp_path):
     path = tmp_path / "study.toml"
     path.write_text(STUDY.format(data=books_csv))
     return path
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Runs of a study are trained without a process of their own."""
+    monkeypatch.setattr(processes, "Processes", InThisProcess)
 
 
 def test_a_study_is_run_shown_and_compared(resprout, study, tmp_path, trained):
@@ -47,6 +56,7 @@ def test_a_study_is_run_shown_and_compared(resprout, study, tmp_path, trained):
     assert " epochs " not in both.stdout
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_study_goes_on_elsewhere_with_what_was_kept_beside_its_file(resprout, study, tmp_path):
     out, kept = tmp_path / "runs" / "out", study.parent / "kept" / "books.jsonl"
     first = resprout("study", "run", study, "--out", out, "--where", "training.seed=0")
@@ -88,6 +98,7 @@ def test_a_run_that_fails_makes_exit_code_1_and_the_others_go_on(resprout, study
     assert len(json.loads((tmp_path / "out" / "plan.json").read_text())["runs"]) == 2
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_fit_budget_walks_a_curve_and_takes_up_what_is_there(resprout, books_csv, tmp_path):
     out, small = tmp_path / "out", ("--epochs", "2", "--set", "backbone.width=8", "--lowest", "80")
     command = ("fit-budget", "--data", books_csv, "--method", "dsl", "--margin", "90%", *small, "--out", out)
@@ -120,6 +131,7 @@ def test_bad_input(resprout, command, message, monkeypatch, tmp_path):
     assert message in done.stderr
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_what_was_tried_stands_in_the_report(resprout, study, tmp_path):
     out = tmp_path / "out"
     study.write_text(study.read_text() + 'tried = { "training.learning_rate" = [1e-6, 0.05] }\n')

@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from in_process import InThisProcess
 
 from resprout.errors import RunError
 from resprout.reports.comparison import differences
 from resprout.study.folder import StudyFolder
 from resprout.study.kept import KeptRuns, keep_runs
 from resprout.study.panels import panels_of
-from resprout.study.processes import Processes
 from resprout.study.results import outcomes_of
 from resprout.study.runner import run_study
 from resprout.study.spec import read_study
@@ -32,7 +32,7 @@ def ended(tmp_path_factory, study_text):
     file.write_text(study_text(GRID))
     study, folder = read_study(file), StudyFolder(path / "runs" / "out")
     folder.claim(study, file.read_text())
-    assert len(run_study(study, folder, Processes(folder, 1, threads=1), lambda _: None).done) == 3
+    assert len(run_study(study, folder, InThisProcess(folder), lambda _: None).done) == 3
     return study, folder
 
 
@@ -49,7 +49,7 @@ def test_a_study_goes_on_from_kept_runs_as_if_they_had_ended_here(ended, tmp_pat
 
     second = StudyFolder(tmp_path / "elsewhere" / "out", KeptRuns([file]))
     second.claim(study, "")
-    progress = run_study(study, second, Processes(second, 1), lambda _: None)
+    progress = run_study(study, second, InThisProcess(second), lambda _: None)
     assert (len(progress.done), progress.seconds) == (3, {})
     for key in (run.key for run in study.runs):
         here, there = second.run(key), first.run(key)

@@ -1,4 +1,4 @@
-"""Studies that are run in processes of their own."""
+"""Studies that are run, in processes of their own where these matter."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from in_process import InThisProcess
 from run_makers import what_came_out
 
 from resprout.errors import DataError, RunError
@@ -26,15 +27,19 @@ axes = { "method.name" = ["one_shot"] }
 """
 
 
-def run(file, folder, jobs=2):
+def run(file, folder, workers=InThisProcess, jobs=1):
     study = read_study(file)
     folder.claim(study, file.read_text())
-    return study, run_study(study, folder, Processes(folder, jobs, threads=1), lambda _: None)
+    return study, run_study(study, folder, workers(folder, jobs), lambda _: None)
+
+
+def processes(folder, jobs):
+    return Processes(folder, jobs, threads=1)
 
 
 def test_runs_end_share_a_dense_table_and_are_not_run_again(study_file, tmp_path):
     folder = StudyFolder(tmp_path / "out")
-    study, progress = run(study_file(GRID), folder, jobs=1)
+    study, progress = run(study_file(GRID), folder)
     assert [one.key for one in progress.done] == [one.key for one in study.runs]
     assert not progress.failed
     # the dense table of the second run is what the first had begun with
@@ -64,7 +69,7 @@ def test_a_run_that_has_ended_in_a_study_beside_it_is_taken_over(study_file, tmp
 
 def test_what_fails_is_reported_and_the_others_go_on(study_file, tmp_path):
     file = study_file('[[grid]]\nset = { "method.name" = "random", "budget.limit" = "100B" }\n[[grid]]')
-    study, progress = run(file, StudyFolder(tmp_path / "out"), jobs=1)
+    study, progress = run(file, StudyFolder(tmp_path / "out"), processes)
     assert progress.done == [study.runs[1]]
     (failure,) = progress.failed
     assert failure.run is study.runs[0]
@@ -89,7 +94,7 @@ def test_an_interrupted_study_equals_an_undisturbed_one(study_file, tmp_path):
     set_ = '{ "budget.limit" = "50%", "training.epochs" = 150, "training.patience" = 0 }'
     file = study_file(f'[[grid]]\nset = {set_}\naxes."method.name" = ["narrow", "one_shot"]\n')
     whole, halves = StudyFolder(tmp_path / "a" / "whole"), StudyFolder(tmp_path / "b" / "halves")
-    study, _ = run(file, whole)
+    study, _ = run(file, whole, processes, jobs=2)
     command = [sys.executable, "-m", "resprout.cli.main", "study", "run", file, "--out", halves.path, "--jobs", "2"]
     process = subprocess.Popen(
         command,
@@ -107,7 +112,7 @@ def test_an_interrupted_study_equals_an_undisturbed_one(study_file, tmp_path):
     assert process.returncode == 130
     assert "interrupted; the same command goes on" in said
     assert not halves.run(study.runs[1].key).result.exists()
-    _, progress = run(file, halves)
+    _, progress = run(file, halves, processes, jobs=2)
     assert len(progress.done) == 2
     for one in study.runs:
         assert what_came_out(halves.path / one.key) == what_came_out(whole.path / one.key)
