@@ -139,11 +139,11 @@ def test_blocks_of_rows_are_rounded_as_the_whole_table(backend: ModuleType) -> N
 @pytest.mark.parametrize("kind", ["int8", "half"])
 def test_steps_too_small_to_be_seen_add_up_in_the_mean(backend: ModuleType, kind: str) -> None:
     """400 steps of a hundredth of what one bit is: rounding to the nearest would lose all of them."""
-    start = np.ones((200, 16), np.float32)
-    rows = Int8Rows(*whole_numbers(110)) if kind == "int8" else half_rows(start)
+    start = np.ones((20, 16), np.float32)
+    rows = Int8Rows(*whole_numbers(110, 20)) if kind == "int8" else half_rows(start)
     unit = 1.0 if kind == "int8" else 2.0**-11
     update = backend.update_int8 if kind == "int8" else backend.update_half
-    moments, gradients = np.ones(200, np.float32), np.ones((200, 16), np.float32)
+    moments, gradients = np.ones(20, np.float32), np.ones((20, 16), np.float32)
     moments = moment_bits(moments) if kind == "int8" else moments
 
     def mean() -> float:
@@ -157,7 +157,7 @@ def test_steps_too_small_to_be_seen_add_up_in_the_mean(backend: ModuleType, kind
     assert before - mean() == pytest.approx(4 * unit, rel=0.15)
 
 
-def whole_numbers(number: int, rows: int = 200, width: int = 16) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
+def whole_numbers(number: int, rows: int, width: int = 16) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
     """Values and codes of int8 rows whose scale is 1."""
     return np.full((rows, width), number, np.int8), np.full(rows, 192, np.uint8)
 
@@ -171,17 +171,17 @@ def steps(size: float) -> Iterator[RowStep]:
 
 def test_int8_rounds_no_weight_off_by_more_than_two_steps_in_400(backend: ModuleType) -> None:
     """At random it would be 20 times the root of .01 x .99 in the mean, and three times that somewhere."""
-    rows, gradients = Int8Rows(*whole_numbers(110)), np.ones((200, 16), np.float32)
+    rows, gradients = Int8Rows(*whole_numbers(110, 20)), np.ones((20, 16), np.float32)
     for step in steps(0.01):
-        backend.update_int8(rows, moment_bits(np.ones(200, np.float32)), 0, gradients, step)
+        backend.update_int8(rows, moment_bits(np.ones(20, np.float32)), 0, gradients, step)
     assert np.abs(rows.values - 106.0).max() <= 2
     assert (rows.codes == 192).all()
 
 
 def test_moments_of_int8_rows_follow_small_changes(backend: ModuleType) -> None:
     """400 of a thousandth; bfloat16 has 128 numbers between two powers of two, so that each is less than one."""
-    rows, moments = Int8Rows(*whole_numbers(110)), moment_bits(np.ones(200, np.float32))
-    gradients = np.full((200, 16), 2, np.float32)
+    rows, moments = Int8Rows(*whole_numbers(110, 200, 1)), moment_bits(np.ones(200, np.float32))
+    gradients = np.full((200, 1), 2, np.float32)
     gradients[100:] = 0
     for step in steps(0.0):
         backend.update_int8(rows, moments, 0, gradients, step._replace(beta_2=0.999))
